@@ -1,0 +1,1 @@
+"""Training, export and evaluation of DINO vision transformers (arXiv:2104.14294)."""

@@ -1,0 +1,216 @@
+"""Images from folders and WebDataset tar shards."""
+
+from __future__ import annotations
+
+import glob
+import io
+import itertools
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageOps
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+class DataError(RuntimeError):
+    """Training or evaluation data is missing, empty or unreadable."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One encoded image.
+
+    Attributes:
+        name: path inside its folder or shard, for messages.
+        source: file name of the folder or shard.
+        path: file that holds the bytes.
+        offset: position of the bytes in the file.
+        size: number of bytes.
+        label: class, or None when the data has none.
+    """
+
+    name: str
+    source: str
+    path: str
+    offset: int
+    size: int
+    label: str | None
+
+    def read(self) -> bytes:
+        """Reads the encoded bytes."""
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """Expands WebDataset braces: `a-{0,1}.tar` lists, `a-{000..012}.tar` ranges."""
+    match = re.search(r"\{([^{}]*)\}", pattern)
+    if not match:
+        return [pattern]
+    span = re.fullmatch(r"(\d+)\.\.(\d+)", match[1])
+    if span:
+        width = len(span[1])
+        choices = [f"{i:0{width}d}" for i in range(int(span[1]), int(span[2]) + 1)]
+    else:
+        choices = match[1].split(",")
+    head, tail = pattern[: match.start()], pattern[match.end() :]
+    return list(itertools.chain.from_iterable(expand_braces(head + c + tail) for c in choices))
+
+
+def list_samples(patterns: Sequence[str], exclude: Iterable[str] = ()) -> list[Sample]:
+    """Lists the images of folders and tar shards, in a stable order.
+
+    In a folder, an image's label is its first sub-folder; in a shard it is the text of the sample's
+    `.cls` file.
+
+    Args:
+        patterns: folders or `.tar` files, with braces or wildcards.
+        exclude: labels to leave out.
+
+    Raises:
+        DataError: if a path is missing or unreadable, or no image is found.
+    """
+    left_out = frozenset(exclude)
+    samples: list[Sample] = []
+    for pattern in itertools.chain.from_iterable(map(expand_braces, patterns)):
+        paths = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))
+        if not paths:
+            raise DataError(f"no such folder or tar file: {pattern}")
+        for path in map(Path, paths):
+            found = list(_folder_samples(path) if path.is_dir() else _tar_samples(path))
+            if not found:
+                suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+                raise DataError(f"no images ({suffixes}) in {path}")
+            samples.extend(sample for sample in found if sample.label not in left_out)
+    if not samples:
+        raise DataError(f"no images left in {', '.join(patterns)}")
+    return samples
+
+
+def _folder_samples(folder: Path) -> Iterator[Sample]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            relative = path.relative_to(folder)
+            label = relative.parts[0] if len(relative.parts) > 1 else None
+            yield Sample(str(relative), folder.name, str(path), 0, path.stat().st_size, label)
+
+
+def _tar_samples(path: Path) -> Iterator[Sample]:
+    images: dict[str, tarfile.TarInfo] = {}
+    labels: dict[str, str] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                # WebDataset: the key ends at the first dot of the base name.
+                name = PurePosixPath(member.name)
+                stem, _, extension = name.name.partition(".")
+                key = str(name.parent / stem)
+                if f".{extension.lower()}" in IMAGE_SUFFIXES:
+                    images[key] = member
+                elif extension == "cls":
+                    labels[key] = tar.extractfile(member).read().decode("utf-8").strip()
+    except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path} as an uncompressed tar shard: {error}") from error
+    for key, member in images.items():
+        yield Sample(
+            member.name, path.name, str(path), member.offset_data, member.size, labels.get(key)
+        )
+
+
+def decode_rgb(encoded: bytes, name: str, max_short_side: int | None = None) -> Image.Image:
+    """Decodes an image upright and in RGB.
+
+    Args:
+        encoded: bytes of an image file.
+        name: for messages.
+        max_short_side: shrink to this shorter side in pixels when larger.
+
+    Raises:
+        DataError: if the bytes are no complete image that PIL can read.
+    """
+    try:
+        image = Image.open(io.BytesIO(encoded))
+        if max_short_side:
+            image.draft("RGB", (max_short_side, max_short_side))
+        image = ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"cannot decode image {name}: {error}") from error
+    if max_short_side and min(image.size) > max_short_side:
+        image = resize_short_side(image, max_short_side)
+    return image
+
+
+def resize_short_side(image: Image.Image, size: int) -> Image.Image:
+    """Resizes (PIL bicubic) so that the shorter side has `size` pixels and the aspect is kept."""
+    width, height = image.size
+    scale = size / min(width, height)
+    target = (max(round(width * scale), size), max(round(height * scale), size))
+    return image.resize(target, Image.Resampling.BICUBIC)
+
+
+def center_crop(image: Image.Image, resize: int, crop: int) -> np.ndarray:
+    """Prepares an image for an embedding: shorter side to `resize`, centre `crop` x `crop`.
+
+    Args:
+        image: RGB.
+        resize: shorter side in pixels, >= crop.
+        crop: side in pixels of the result.
+
+    Returns:
+        [crop, crop, 3] uint8.
+
+    Raises:
+        ValueError: if crop is larger than resize.
+    """
+    if not 0 < crop <= resize:
+        raise ValueError(f"crop {crop} must be positive and at most resize {resize}")
+    image = resize_short_side(image, resize)
+    left, top = (image.width - crop) // 2, (image.height - crop) // 2
+    return np.array(image.crop((left, top, left + crop, top + crop)))
+
+
+class ImageStore:
+    """Decoded access to samples; small sets are decoded once and kept in memory.
+
+    Args:
+        samples: what to serve.
+        max_short_side: images are kept at most this large, in pixels of the shorter side.
+        cache_bytes: keep decoded images when all of them are expected to fit.
+
+    Raises:
+        DataError: if an image that is to be kept cannot be decoded.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], max_short_side: int, cache_bytes: int = 4 << 30
+    ) -> None:
+        self.samples = samples
+        self.max_short_side = max_short_side
+        self._cache: list[np.ndarray] | None = None
+        probe = [np.array(self._decode(s)).nbytes for s in samples[:: len(samples) // 32 + 1]]
+        if sum(probe) / len(probe) * len(samples) <= cache_bytes:
+            # Arrays, not PIL images: worker processes share them without copying.
+            self._cache = [np.array(self._decode(sample)) for sample in samples]
+
+    def _decode(self, sample: Sample) -> Image.Image:
+        try:
+            encoded = sample.read()
+        except OSError as error:
+            raise DataError(f"cannot read {sample.path}: {error}") from error
+        return decode_rgb(encoded, f"{sample.source}: {sample.name}", self.max_short_side)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        if self._cache is not None:
+            return Image.fromarray(self._cache[index])
+        return self._decode(self.samples[index])

@@ -1,0 +1,141 @@
+"""Folders, tar shards, preparation of images and messages about broken data."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dino_train.data import (
+    DataError,
+    ImageStore,
+    center_crop,
+    decode_rgb,
+    expand_braces,
+    list_samples,
+    resize_short_side,
+)
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    y, x = np.mgrid[0:height, 0:width]
+    return Image.fromarray(np.stack((x % 256, y % 256, (x + y) % 256), -1).astype(np.uint8))
+
+
+def write_shard(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_braces_list_and_count():
+    assert expand_braces("a-{0,1}.tar") == ["a-0.tar", "a-1.tar"]
+    assert expand_braces("a-{008..011}.tar") == [f"a-{i:03d}.tar" for i in range(8, 12)]
+    assert expand_braces("{x,y}/{0..1}") == ["x/0", "x/1", "y/0", "y/1"]
+    assert expand_braces("plain.tar") == ["plain.tar"]
+
+
+def test_a_folder_is_read_recursively_with_labels_from_sub_folders(tmp_path):
+    for name in ("cat/a.png", "cat/deep/b.PNG", "dog/c.png", "loose.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encode(gradient(8, 8)))
+    (tmp_path / "notes.txt").write_text("no image")
+    labels = {s.name: s.label for s in list_samples([str(tmp_path)])}
+    assert labels == {
+        "cat/a.png": "cat", "cat/deep/b.PNG": "cat", "dog/c.png": "dog", "loose.png": None,
+    }  # fmt: skip
+    assert {s.label for s in list_samples([str(tmp_path)], exclude=["cat"])} == {"dog", None}
+
+
+def test_shards_yield_the_bytes_and_the_class_of_each_sample(tmp_path):
+    first, second = encode(gradient(9, 8)), encode(gradient(8, 9), "JPEG")
+    write_shard(
+        tmp_path / "s-0.tar", {"x/1.png": first, "x/1.cls": b"tulip\n", "x/1.txt": b"caption"}
+    )
+    write_shard(tmp_path / "s-1.tar", {"y/1.seg.cls": b"no", "y/1.jpg": second, "y/1.cls": b"rose"})
+    samples = list_samples([str(tmp_path / "s-{0,1}.tar")])
+    assert [(s.name, s.source, s.label) for s in samples] == [
+        ("x/1.png", "s-0.tar", "tulip"),
+        ("y/1.jpg", "s-1.tar", "rose"),
+    ]
+    assert [s.read() for s in samples] == [first, second]
+    assert len(list_samples([str(tmp_path / "s-*.tar")])) == 2
+
+
+def test_missing_empty_and_broken_data_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"no such folder or tar file: .*nowhere-1\.tar"):
+        list_samples([str(tmp_path / "nowhere-{1,2}.tar")])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"no images .* in .*empty"):
+        list_samples([str(tmp_path / "empty")])
+    (tmp_path / "bad.tar").write_bytes(b"this is not a tar file" * 100)
+    with pytest.raises(DataError, match=r"cannot read .*bad\.tar as an uncompressed tar"):
+        list_samples([str(tmp_path / "bad.tar")])
+    whole = write_shard(tmp_path / "cut.tar", {f"{i}.png": bytes(5000) for i in range(9)})
+    whole.write_bytes(whole.read_bytes()[:20_000])
+    with pytest.raises(DataError, match=r"cannot read .*cut\.tar"):
+        list_samples([str(whole)])
+
+
+@pytest.mark.parametrize("content", [b"", b"plain text", encode(gradient(64, 64), "JPEG")[:400]])
+def test_an_undecodable_image_is_named(tmp_path, content):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(encode(gradient(8, 8)))
+    (folder / "rotten.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot decode image photos: rotten\.jpg"):
+        ImageStore(list_samples([str(folder)]), max_short_side=64)
+
+
+def test_images_are_turned_upright_and_converted_to_rgb():
+    sideways = Image.new("RGB", (20, 10), "blue")
+    sideways.paste("red", (0, 0, 10, 10))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = decode_rgb(encode(sideways, "JPEG", exif=exif, quality=95), "x")
+    assert upright.size == (10, 20)
+    red, blue = upright.getpixel((5, 4)), upright.getpixel((5, 16))
+    assert red[0] > 200 > 60 > red[2]
+    assert blue[2] > 200 > 60 > blue[0]
+    grey = decode_rgb(encode(Image.new("L", (4, 4), 77)), "x")
+    assert grey.getpixel((0, 0)) == (77, 77, 77)
+
+
+def test_preparation_takes_the_centre_at_the_asked_size():
+    image = gradient(200, 100)
+    assert resize_short_side(image, 64).size == (128, 64)
+    assert resize_short_side(gradient(100, 201), 64).size == (64, 129)
+    crop = center_crop(image, 100, 60)
+    assert crop.shape == (60, 60, 3)
+    assert np.array_equal(crop, np.asarray(image)[20:80, 70:130])
+    with pytest.raises(ValueError, match="at most resize"):
+        center_crop(image, 50, 60)
+
+
+def test_cached_and_uncached_access_give_the_same_pixels(tmp_path):
+    for index in range(3):
+        image = gradient(300 + index, 200)
+        (tmp_path / f"{index}.png").write_bytes(encode(image))
+    samples = list_samples([str(tmp_path)])
+    cached, direct = ImageStore(samples, 96), ImageStore(samples, 96, cache_bytes=0)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert min(cached[2].size) == 96
+    with pytest.raises(DataError, match="cannot read"):
+        direct[2]
+    for index, sample in enumerate(samples):
+        Path(sample.path).write_bytes(encode(gradient(300 + index, 200)))
+        assert np.array_equal(np.asarray(cached[index]), np.asarray(direct[index]))

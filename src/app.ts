@@ -1,0 +1,39 @@
+import express, { type Express } from 'express';
+import helmet from 'helmet';
+import type { AppParts } from './http/app-parts.js';
+import { createControllers } from './http/controllers.js';
+import { RegisterRoutes } from './http/generated/routes.js';
+import { CONTROLLERS } from './http/ioc.js';
+import { admission } from './http/middleware/admission.js';
+import { authentication } from './http/middleware/authentication.js';
+import { errorHandler, noSuchPath } from './http/middleware/error-handler.js';
+import { readBody } from './http/middleware/request-body.js';
+import { requestContext } from './http/middleware/request-context.js';
+import { operationsRouter } from './http/operations.js';
+import { pagesRouter } from './http/pages.js';
+
+/** The HTTP application; it never listens. A request goes through from top to bottom. */
+export function createApp(parts: AppParts): Express {
+  const { config, logger, metrics } = parts;
+  const app = express();
+  app.disable('x-powered-by');
+  app.locals[CONTROLLERS] = createControllers(parts);
+
+  app.use(requestContext({ logger, metrics }));
+  app.use(helmet({ contentSecurityPolicy: { directives: CONTENT_POLICY }, strictTransportSecurity: false }));
+  app.use(operationsRouter(parts));
+  app.use(pagesRouter());
+  app.use('/v1', authentication(config.apiKeys), admission({ maxRequests: config.maxRequests, metrics }), ...readBody(config));
+  RegisterRoutes(app);
+  app.use(noSuchPath);
+  app.use(errorHandler(logger));
+  return app;
+}
+
+/** Everything from here alone; pictures also from memory, since the page draws them. */
+const CONTENT_POLICY = {
+  defaultSrc: ["'self'"],
+  imgSrc: ["'self'", 'data:', 'blob:'],
+  styleSrc: ["'self'", "'unsafe-inline'"],
+  upgradeInsecureRequests: null,
+};

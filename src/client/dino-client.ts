@@ -1,0 +1,267 @@
+import createFetchClient, { type Client } from 'openapi-fetch';
+import { DinoClientError } from './dino-client-error.js';
+import type {
+  AttentionMaps,
+  AttentionOptions,
+  AttentionPictureOptions,
+  BatchResult,
+  Classification,
+  ClassifyOptions,
+  Collection,
+  CollectionSettings,
+  Embeddings,
+  FeatureOptions,
+  Filter,
+  FoundMasks,
+  ImageBytes,
+  ImageSource,
+  ImageToStore,
+  MaskOptions,
+  MaskPictureOptions,
+  Metadata,
+  MetadataValue,
+  Model,
+  PutImageResult,
+  SearchAnswer,
+  SearchOptions,
+  SearchQuery,
+  StoredImage,
+} from './resources.js';
+import { filterText, formBody, imageBody, isStored, rawBody, searchBody } from './request-bodies.js';
+import { retryDelayMs, wait } from './retry-delay.js';
+import type { paths } from './schema.js';
+
+export interface ClientOptions {
+  /** Where the server is, e.g. `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /** One of the server's keys, where it has any. */
+  readonly apiKey?: string;
+  /** How often a call that the server turns away as overloaded (429, 503) is tried again. Default 5. */
+  readonly maxRetries?: number;
+  /** Ends every call in progress, with the signal's reason as the error. */
+  readonly signal?: AbortSignal;
+}
+
+/** A client of one dino-server, for Node and browsers. */
+export function createClient(options: ClientOptions): DinoClient {
+  return new DinoClient(options);
+}
+
+/**
+ * The server's operations, one method each. Every method throws {@link DinoClientError}. All of them may safely be
+ * tried again: the server refuses overload before it does anything.
+ */
+export class DinoClient {
+  readonly url: string;
+  readonly #api: Client<paths>;
+  readonly #maxRetries: number;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor({ url, apiKey, maxRetries = 5, signal }: ClientOptions) {
+    this.url = url.replace(/\/+$/, '');
+    this.#maxRetries = maxRetries;
+    this.#signal = signal;
+    const headers = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
+    this.#api = createFetchClient<paths>({ baseUrl: this.url, headers, signal });
+  }
+
+  /** Whether a dino-server answers at the URL; never throws for one that does not. */
+  async isAlive(): Promise<boolean> {
+    try {
+      const { data } = await this.#api.GET('/healthz');
+      return data?.status === 'alive';
+    } catch {
+      return false;
+    }
+  }
+
+  async listModels(): Promise<Model[]> {
+    return (await this.#call(() => this.#api.GET('/v1/models'))).data.data;
+  }
+
+  async getModel(name: string): Promise<Model> {
+    return (await this.#call(() => this.#api.GET('/v1/models/{name}', { params: { path: { name } } }))).data;
+  }
+
+  async listCollections(): Promise<Collection[]> {
+    return (await this.#call(() => this.#api.GET('/v1/collections'))).data.collections;
+  }
+
+  async getCollection(collection: string): Promise<Collection> {
+    const params = { path: { collection } };
+    return (await this.#call(() => this.#api.GET('/v1/collections/{collection}', { params }))).data;
+  }
+
+  /** Creates a collection, or confirms the one that is there. */
+  async createCollection(
+    collection: string,
+    settings: CollectionSettings = {},
+  ): Promise<{ collection: Collection; created: boolean }> {
+    const request = { params: { path: { collection } }, body: settings };
+    const { data, response } = await this.#call(() => this.#api.PUT('/v1/collections/{collection}', request));
+    return { collection: data, created: response.status === 201 };
+  }
+
+  async deleteCollection(collection: string): Promise<void> {
+    const params = { path: { collection } };
+    await this.#call(() => this.#api.DELETE('/v1/collections/{collection}', { params }));
+  }
+
+  /** Stores one image; what was there under the id is replaced. */
+  async putImage(
+    collection: string,
+    id: string,
+    image: ImageSource,
+    metadata: Metadata = {},
+  ): Promise<PutImageResult> {
+    const path = { collection, id };
+    const request = isStored(image)
+      ? { params: { path }, body: { image, metadata } }
+      : { params: { path, query: { metadata: JSON.stringify(metadata) } }, ...rawBody(image) };
+    return (await this.#call(() => this.#api.PUT('/v1/collections/{collection}/images/{id}', request))).data;
+  }
+
+  /** Stores a batch: one result per image, in order, each good or not by itself. */
+  async putImages(collection: string, images: readonly ImageToStore[]): Promise<BatchResult[]> {
+    const items = JSON.stringify(images.map(({ id, metadata }) => ({ id, metadata })));
+    const form = formBody(
+      images.map(({ image }) => image),
+      { items },
+    );
+    const request = { params: { path: { collection } }, ...form };
+    return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/images', request))).data
+      .results;
+  }
+
+  /** Every image of a collection in ascending order of id, fetched in pages. */
+  async *listImages(
+    collection: string,
+    { filter, pageSize = 1000 }: { filter?: Filter; pageSize?: number } = {},
+  ): AsyncGenerator<StoredImage, void> {
+    let cursor: string | undefined;
+    do {
+      const query = { cursor, limit: pageSize, filter: filterText(filter) };
+      const params = { path: { collection }, query };
+      const send = () => this.#api.GET('/v1/collections/{collection}/images', { params });
+      const page = (await this.#call(send)).data;
+      yield* page.images;
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  async getImage(collection: string, id: string): Promise<StoredImage> {
+    const params = { path: { collection, id } };
+    return (await this.#call(() => this.#api.GET('/v1/collections/{collection}/images/{id}', { params })))
+      .data;
+  }
+
+  /** Sets metadata fields; null removes one, the others stay. */
+  async patchImage(
+    collection: string,
+    id: string,
+    metadata: Record<string, MetadataValue | null>,
+  ): Promise<StoredImage> {
+    const request = { params: { path: { collection, id } }, body: { metadata } };
+    return (await this.#call(() => this.#api.PATCH('/v1/collections/{collection}/images/{id}', request)))
+      .data;
+  }
+
+  async deleteImage(collection: string, id: string): Promise<void> {
+    const params = { path: { collection, id } };
+    await this.#call(() => this.#api.DELETE('/v1/collections/{collection}/images/{id}', { params }));
+  }
+
+  /** The original bytes. */
+  async getContent(collection: string, id: string): Promise<Uint8Array<ArrayBuffer>> {
+    const request = { params: { path: { collection, id } }, parseAs: 'arrayBuffer' } as const;
+    const send = () => this.#api.GET('/v1/collections/{collection}/images/{id}/content', request);
+    return new Uint8Array((await this.#call(send)).data);
+  }
+
+  /** A small WebP. */
+  async getThumbnail(collection: string, id: string): Promise<Uint8Array<ArrayBuffer>> {
+    const request = { params: { path: { collection, id } }, parseAs: 'arrayBuffer' } as const;
+    const send = () => this.#api.GET('/v1/collections/{collection}/images/{id}/thumbnail', request);
+    return new Uint8Array((await this.#call(send)).data);
+  }
+
+  /** The nearest images, nearest first. */
+  async search(collection: string, query: SearchQuery, options: SearchOptions = {}): Promise<SearchAnswer> {
+    const { query: inQuery, ...body } = searchBody(query, options);
+    const request = { params: { path: { collection }, query: inQuery }, ...body };
+    return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/search', request))).data;
+  }
+
+  /** What an image shows, by the weighted vote of its nearest labelled neighbours. */
+  async classify(collection: string, query: SearchQuery, options: ClassifyOptions): Promise<Classification> {
+    const { query: inQuery, ...body } = searchBody(query, options);
+    const request = { params: { path: { collection }, query: inQuery }, ...body };
+    return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/classify', request))).data;
+  }
+
+  /** Unit vectors of images; fails as a whole where one of them is not readable. */
+  async embed(images: readonly ImageBytes[], { model }: FeatureOptions = {}): Promise<Embeddings> {
+    const query = { model, encoding_format: 'base64' } as const;
+    const request = { params: { query }, ...formBody(images, {}) };
+    const { data } = await this.#call(() => this.#api.POST('/v1/embeddings', request));
+    return { model: data.model, vectors: data.data.map(({ embedding }) => toVector(embedding)) };
+  }
+
+  /** Self-attention maps as numbers. */
+  async attention(image: ImageSource, options: AttentionOptions = {}): Promise<AttentionMaps> {
+    const request = imageBody(image, options);
+    return (await this.#call(() => this.#api.POST('/v1/attention', request))).data as AttentionMaps;
+  }
+
+  /** Self-attention maps as a PNG. */
+  async attentionPicture(
+    image: ImageSource,
+    options: AttentionPictureOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const request = asPng(imageBody(image, options));
+    return new Uint8Array((await this.#call(() => this.#api.POST('/v1/attention', request))).data);
+  }
+
+  /** Object masks with COCO run lengths. */
+  async masks(image: ImageSource, options: MaskOptions = {}): Promise<FoundMasks> {
+    const request = imageBody(image, options);
+    return (await this.#call(() => this.#api.POST('/v1/masks', request))).data as FoundMasks;
+  }
+
+  /** The best mask as a PNG. */
+  async maskPicture(image: ImageSource, options: MaskPictureOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const request = asPng(imageBody(image, options));
+    return new Uint8Array((await this.#call(() => this.#api.POST('/v1/masks', request))).data);
+  }
+
+  /** Sends, and sends again while the server is overloaded. */
+  async #call<T>(
+    send: () => Promise<{ data?: T; error?: unknown; response: Response }>,
+  ): Promise<{ data: T; response: Response }> {
+    for (let attempt = 0; ; attempt++) {
+      const { data, error, response } = await send().catch((cause: unknown) => {
+        this.#signal?.throwIfAborted();
+        throw DinoClientError.fromFailure(this.url, cause);
+      });
+      if (response.ok) return { data: data as T, response };
+      const refusal = DinoClientError.fromAnswer(response, error);
+      if (!refusal.isOverload || attempt >= this.#maxRetries) throw refusal;
+      await wait(retryDelayMs(attempt, refusal.retryAfterSeconds), this.#signal);
+    }
+  }
+}
+
+function asPng<Request extends { headers?: Record<string, string> }>(request: Request) {
+  return {
+    ...request,
+    headers: { ...request.headers, Accept: 'image/png' },
+    parseAs: 'arrayBuffer',
+  } as const;
+}
+
+/** A vector as base64 of little-endian float32, or as numbers. */
+function toVector(embedding: string | readonly number[]): Float32Array {
+  if (typeof embedding !== 'string') return Float32Array.from(embedding);
+  const bytes = Uint8Array.from(atob(embedding), (character) => character.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}

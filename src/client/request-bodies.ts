@@ -1,0 +1,64 @@
+import type {
+  ImageBytes,
+  ImageSource,
+  SearchOptions,
+  SearchQuery,
+  StoredImageReference,
+} from './resources.js';
+
+/** Whether the image is named and not given. */
+export function isStored(image: ImageSource): image is StoredImageReference {
+  return !(image instanceof Uint8Array) && 'collection' in image;
+}
+
+/** Bytes as they are. The specification has text where a body is binary, hence the type. */
+export function rawBody(image: ImageBytes) {
+  const type =
+    image instanceof Blob && image.type.startsWith('image/') ? image.type : 'application/octet-stream';
+  return {
+    body: image as unknown as string,
+    bodySerializer: asIs,
+    headers: { 'Content-Type': type } as Record<string, string>,
+  };
+}
+
+/** A multipart form of images and text fields. */
+export function formBody(images: readonly ImageBytes[], fields: Record<string, string>) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  for (const image of images)
+    form.append('images', image instanceof Blob ? image : new Blob([image]), 'image');
+  return { body: form as unknown as { images: string[] }, bodySerializer: asIs };
+}
+
+/** One image with options: in JSON where it is a stored one, else the options in the query and the bytes as body. */
+export function imageBody<Options extends object>(image: ImageSource, options: Options) {
+  const none: Record<string, string> = {};
+  return isStored(image)
+    ? { body: { image, ...options }, headers: none }
+    : { params: { query: options }, ...rawBody(image) };
+}
+
+/** A search's query and options: around the bytes of an image, else in JSON. */
+export function searchBody<Options extends SearchOptions>(query: SearchQuery, options: Options) {
+  if ('image' in query && !isStored(query.image)) {
+    return { query: { ...options, filter: filterText(options.filter) }, ...rawBody(query.image) };
+  }
+  return { query: undefined, body: { ...options, ...jsonQuery(query) } };
+}
+
+function jsonQuery(query: SearchQuery) {
+  if ('image' in query) return { image: query.image as StoredImageReference };
+  if ('id' in query) return { id: query.id };
+  if ('vector' in query) return { vector: Array.from(query.vector) };
+  return { positive: [...query.positive], negative: query.negative && [...query.negative] };
+}
+
+/** A filter in a query string. */
+export function filterText(filter: SearchOptions['filter']): string | undefined {
+  return filter === undefined ? undefined : JSON.stringify(filter);
+}
+
+function asIs(body: unknown): unknown {
+  return body;
+}

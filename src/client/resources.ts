@@ -1,0 +1,105 @@
+import type { components } from './schema.js';
+
+type Schemas = components['schemas'];
+
+export type AttentionMaps = Schemas['AttentionResponse'];
+export type BatchResult = Schemas['BatchResult'];
+export type Classification = Schemas['ClassifyResponse'];
+export type Collection = Schemas['CollectionResource'];
+export type CollectionSettings = Schemas['CollectionRequest'];
+export type Filter = Schemas['Filter'];
+export type FoundMasks = Schemas['MaskResponse'];
+export type Mask = Schemas['Mask'];
+export type Metadata = Schemas['Metadata'];
+export type MetadataValue = Schemas['MetadataValue'];
+export type Model = Schemas['ModelResource'];
+export type PutImageResult = Schemas['PutImageResponse'];
+export type SearchAnswer = Schemas['SearchResponse'];
+export type SearchResult = Schemas['SearchResult'];
+export type StoredImage = Schemas['ImageResource'];
+export type StoredImageReference = Schemas['StoredImageReference'];
+
+/** An encoded image (JPEG, PNG, WebP, GIF or AVIF). */
+export type ImageBytes = Uint8Array<ArrayBuffer> | ArrayBuffer | Blob;
+
+/** An encoded image, or one that a collection holds. */
+export type ImageSource = ImageBytes | StoredImageReference;
+
+/** What to look for: exactly one of these. */
+export type SearchQuery =
+  | { readonly image: ImageSource }
+  /** An image of the collection; it is not among the results. */
+  | { readonly id: string }
+  | { readonly vector: readonly number[] | Float32Array }
+  /** Images to be close to and to be far from; they are not among the results. */
+  | { readonly positive: readonly string[]; readonly negative?: readonly string[] };
+
+export interface NeighbourOptions {
+  /** Neighbours wanted, 1..1000; default 10, to classify 20. */
+  readonly k?: number;
+  /** HNSW candidates, 1..4096; default: the collection's. */
+  readonly ef?: number;
+  /** true: compare with every vector; false: use the graph; default: the server decides. */
+  readonly exact?: boolean;
+  /** A condition on metadata. */
+  readonly filter?: Filter;
+}
+
+export interface SearchOptions extends NeighbourOptions {
+  /** Cosine similarity below which nothing is returned, -1..1. */
+  readonly minScore?: number;
+}
+
+export interface ClassifyOptions extends NeighbourOptions {
+  /** Metadata field that holds the label. */
+  readonly field: string;
+  /** A vote weighs exp(cosine / temperature); default 0.07. */
+  readonly temperature?: number;
+}
+
+export interface ImageToStore {
+  readonly image: ImageBytes;
+  /** Default: the SHA-256 of the image. */
+  readonly id?: string;
+  readonly metadata?: Metadata;
+}
+
+export interface FeatureOptions {
+  /** Default: the server's. */
+  readonly model?: string;
+}
+
+export interface AttentionOptions extends FeatureOptions {
+  /** Longer side in px at which the model looks at the image, 16..1024; default: the model's. */
+  readonly size?: number;
+  /** One head, or `all` (the default). */
+  readonly head?: number | 'all';
+}
+
+export interface AttentionPictureOptions extends AttentionOptions {
+  /** Lay the heat map over the image; default false. */
+  readonly overlay?: boolean;
+  /** Share of the heat map in an overlay's colour, 0..1; default 0.6. */
+  readonly opacity?: number;
+}
+
+export interface MaskOptions extends FeatureOptions {
+  /** Longer side in px at which the model looks at the image, 16..1024; default: the model's. */
+  readonly size?: number;
+  /** Share of the attention mass that a mask holds, 0..1; default 0.6. */
+  readonly threshold?: number;
+  /** One head; `best` (the default); `union` of all; or `all`, a mask each. */
+  readonly head?: number | 'best' | 'union' | 'all';
+}
+
+export interface MaskPictureOptions extends MaskOptions {
+  /** Default `mask`: white on black. */
+  readonly picture?: 'mask' | 'overlay' | 'cutout';
+}
+
+export interface Embeddings {
+  /** Name of the model that made them. */
+  readonly model: string;
+  /** Unit vectors, one per image in the same order. */
+  readonly vectors: Float32Array[];
+}

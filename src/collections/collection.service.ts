@@ -1,0 +1,64 @@
+import { DinoError } from '../errors.js';
+import type { Model, ModelRegistry } from '../models/model-registry.js';
+import type { Collection, CollectionStore } from './collection-store.js';
+
+export interface CollectionOptions {
+  readonly model?: string;
+  readonly m?: number;
+  readonly efConstruction?: number;
+  readonly ef?: number;
+}
+
+const DEFAULTS = { m: 16, efConstruction: 200, ef: 128 };
+
+/** Collections as resources, each pinned to the model that makes its vectors. */
+export class CollectionService {
+  readonly #store: CollectionStore;
+  readonly #models: ModelRegistry;
+
+  constructor({ store, models }: { store: CollectionStore; models: ModelRegistry }) {
+    this.#store = store;
+    this.#models = models;
+  }
+
+  /** @throws DinoError conflict when the collection is there with other settings */
+  async create(
+    name: string,
+    options: CollectionOptions,
+  ): Promise<{ collection: Collection; created: boolean }> {
+    const model = this.#models.get(options.model);
+    return this.#store.createCollection(name, {
+      model: model.name,
+      modelFingerprint: model.fingerprint,
+      dimension: model.manifest.architecture.embedDim,
+      m: options.m ?? DEFAULTS.m,
+      efConstruction: options.efConstruction ?? DEFAULTS.efConstruction,
+      ef: options.ef ?? DEFAULTS.ef,
+    });
+  }
+
+  get(name: string): Promise<Collection> {
+    return this.#store.getCollection(name);
+  }
+
+  list(): Promise<Collection[]> {
+    return this.#store.listCollections();
+  }
+
+  delete(name: string): Promise<void> {
+    return this.#store.deleteCollection(name);
+  }
+
+  /** The collection with the model that makes its vectors. @throws DinoError conflict when that very model is not loaded */
+  async getWithModel(name: string): Promise<{ collection: Collection; model: Model }> {
+    const collection = await this.#store.getCollection(name);
+    const model = this.#models.list().find((loaded) => loaded.fingerprint === collection.modelFingerprint);
+    if (model === undefined) {
+      const detail =
+        `The vectors of ${name} were made by the model ${collection.model} (${collection.modelFingerprint.slice(0, 12)}), ` +
+        'which is not loaded. Load it, or make a new collection: vectors of two models do not mix.';
+      throw new DinoError('conflict', detail);
+    }
+    return { collection, model };
+  }
+}

@@ -1,0 +1,219 @@
+import type { GraphFiles } from './graph-files.js';
+import { LabelSet } from './label-set.js';
+import { planSearch } from './search-plan.js';
+import type { CollectionRow } from './sqlite-catalog.js';
+import { TrackedGraph } from './tracked-graph.js';
+import { VectorTable } from './vector-table.js';
+import type { ScoredLabel } from './vector-table.js';
+
+export interface IndexOptions {
+  readonly collection: CollectionRow;
+  readonly files: GraphFiles;
+  /** A graph is built once the collection has this many vectors. */
+  readonly exactBelow: number;
+  /** Changes to the graph after which it is saved; at least a fifth of its size, too. */
+  readonly saveGraphEvery: number;
+  /** Told what went wrong with derived data and what becomes of it. */
+  readonly warn: (message: string) => void;
+}
+
+export interface IndexQuery {
+  /** Unit vector. */
+  readonly vector: Float32Array;
+  readonly k: number;
+  /** Candidates kept in the graph. */
+  readonly ef: number;
+  readonly exact: boolean | undefined;
+  /** Labels that may be found; undefined: all. */
+  readonly matching: readonly number[] | undefined;
+  /** Labels in the collection that are not to be found. */
+  readonly excluded: ReadonlySet<number>;
+}
+
+/** The state of what is derived from a collection's vectors. */
+export interface IndexStatus {
+  /** Vectors in memory: one per image. */
+  readonly vectors: number;
+  /** The HNSW graph; null while there is none and searches scan. */
+  readonly graph: {
+    /** Elements, deleted ones included. */
+    readonly elements: number;
+    readonly deleted: number;
+    /** Vectors that it does not hold yet; searches scan those beside it. */
+    readonly missing: number;
+    /** Candidates kept by a search that does not say otherwise. */
+    readonly ef: number;
+  } | null;
+  /** Whether work on the graph is left to do. */
+  readonly upkeep: boolean;
+}
+
+/**
+ * A collection's vectors and the graph over them. The vectors are always complete; the graph follows
+ * in slices of `upkeep`, and what it does not hold yet is scanned, so that every search sees every
+ * change at once.
+ *
+ * There is a graph once the collection has had `exactBelow` vectors, a query asked for it
+ * (`exact: false`), or one was on disk; before that, scanning is faster than any graph.
+ */
+export class CollectionIndex {
+  readonly vectors: VectorTable;
+  private current: TrackedGraph | undefined;
+  /** Built beside `current` when that is sparse, and put in its place when complete. */
+  private replacement: TrackedGraph | undefined;
+  private asked = false;
+  private failed = false;
+  private unsaved = 0;
+
+  constructor(private readonly options: IndexOptions) {
+    this.vectors = new VectorTable(options.collection.dimension);
+  }
+
+  /** Reads the graph from disk once the vectors are complete. @param nextLabel the next the database gives */
+  loadGraph(nextLabel: number): void {
+    const { files, collection, warn } = this.options;
+    const { graph, ...rest } = files.load(collection, nextLabel, (label) => this.vectors.has(label));
+    if (graph !== undefined) this.current = TrackedGraph.resume(graph, this.vectors);
+    else if ('problem' in rest && rest.problem !== undefined) {
+      this.asked = true;
+      warn(
+        `The graph of collection "${collection.name}" cannot be used (${rest.problem}). It is built anew; until then searches scan.`,
+      );
+    }
+  }
+
+  /** Takes in the vector of a new version. `vectors.reserve` first: this must not fail after a commit. */
+  insert(label: number, id: string, vector: Float32Array): void {
+    this.vectors.add(label, id, vector);
+    this.current?.insert(label);
+    this.replacement?.insert(label);
+  }
+
+  /** Forgets a version that has been replaced or deleted. */
+  remove(label: number): void {
+    this.vectors.delete(label);
+    this.guard(() => {
+      if (this.current?.remove(label)) this.unsaved++;
+      this.replacement?.remove(label);
+    });
+  }
+
+  /** Nearest first, equal scores in ascending order of id; `k` of them wherever as many may be found. */
+  search(query: IndexQuery): ScoredLabel[] {
+    if (query.exact === false) this.asked = true;
+    const { vector, k, excluded } = query;
+    const matching = query.matching?.filter((label) => !excluded.has(label));
+    const wanted = Math.max(query.ef, k) + excluded.size;
+    const plan = planSearch({
+      exact: query.exact,
+      live: this.vectors.size,
+      pool: matching?.length ?? this.vectors.size,
+      candidates: wanted,
+      missing: this.current?.missing.size,
+      exactBelow: this.options.exactBelow,
+    });
+    if (plan === 'graph') {
+      const found = this.searchGraph(vector, k, wanted, matching, excluded);
+      const possible = matching?.length ?? this.vectors.size - excluded.size;
+      if (found.length >= Math.min(k, possible)) return found;
+    }
+    return this.vectors.nearest(vector, k, matching, excluded);
+  }
+
+  private searchGraph(
+    vector: Float32Array,
+    k: number,
+    wanted: number,
+    matching: readonly number[] | undefined,
+    excluded: ReadonlySet<number>,
+  ): ScoredLabel[] {
+    const { graph, missing } = this.current!;
+    const allowed = matching && new LabelSet(matching);
+    const found = graph.search(vector, wanted, allowed);
+    for (const label of missing) if (allowed === undefined || allowed.has(label)) found.push(label);
+    // Scored anew, so that a hit has the same score by whichever way it was found.
+    return this.vectors.nearest(vector, k, found, excluded);
+  }
+
+  get needsUpkeep(): boolean {
+    if (this.failed) return false;
+    if (this.current === undefined) return this.wantsGraph;
+    return (
+      this.current.missing.size > 0 ||
+      this.replacement !== undefined ||
+      this.current.isSparse ||
+      this.isSaveDue
+    );
+  }
+
+  /** Brings the graph closer to the vectors, for as long as `mayGoOn` says and at least one step. */
+  upkeep(mayGoOn: () => boolean): void {
+    this.guard(() => {
+      this.current ??= TrackedGraph.create(this.options.collection, this.vectors);
+      this.unsaved += this.current.catchUp(this.vectors, mayGoOn);
+      if (this.current.missing.size > 0) return;
+      if (this.current.isSparse)
+        this.replacement ??= TrackedGraph.create(this.options.collection, this.vectors);
+      if (this.replacement !== undefined) {
+        this.replacement.catchUp(this.vectors, mayGoOn);
+        if (this.replacement.missing.size > 0) return;
+        this.current = this.replacement;
+        this.replacement = undefined;
+        this.unsaved = Math.max(this.unsaved, this.current.graph.size);
+      }
+    });
+    if (this.isSaveDue) this.save();
+  }
+
+  /** Writes the graph to disk where it has changed. */
+  save(): void {
+    if (this.current === undefined || this.unsaved === 0) return;
+    const { files, collection, warn } = this.options;
+    // Also after a failure: the next attempt comes after as many changes again, not at once.
+    this.unsaved = 0;
+    try {
+      files.save(collection, this.current.graph);
+    } catch (error) {
+      warn(
+        `The graph of collection "${collection.name}" could not be saved (${messageOf(error)}). Nothing is lost; the next start takes longer.`,
+      );
+    }
+  }
+
+  status(): IndexStatus {
+    const graph = this.current && {
+      elements: this.current.graph.size,
+      deleted: this.current.graph.deleted,
+      missing: this.current.missing.size,
+      ef: this.current.graph.ef,
+    };
+    return { vectors: this.vectors.size, graph: graph ?? null, upkeep: this.needsUpkeep };
+  }
+
+  private get wantsGraph(): boolean {
+    return this.vectors.size > 0 && (this.asked || this.vectors.size >= this.options.exactBelow);
+  }
+
+  private get isSaveDue(): boolean {
+    return this.unsaved >= Math.max(this.options.saveGraphEvery, this.vectors.size / 5);
+  }
+
+  /** Derived data that fails must not fail a write that is already on disk. */
+  private guard(work: () => void): void {
+    if (this.failed) return;
+    try {
+      work();
+    } catch (error) {
+      this.failed = true;
+      this.current = undefined;
+      this.replacement = undefined;
+      this.options.warn(
+        `The graph of collection "${this.options.collection.name}" failed (${messageOf(error)}). Searches scan until the next start.`,
+      );
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

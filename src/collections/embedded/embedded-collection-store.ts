@@ -1,0 +1,162 @@
+import { resolve } from 'node:path';
+import type {
+  Collection,
+  CollectionSettings,
+  CollectionStore,
+  ImagePage,
+  ListQuery,
+  MetadataPatch,
+  NewImage,
+  Picture,
+  PutOutcome,
+  SearchHit,
+  SearchQuery,
+  StoredImage,
+} from '../collection-store.js';
+import { checkInteger } from '../input-checks.js';
+import { validateCollectionName, validateSettings } from '../validate-collection.js';
+import { encodePatch, validateImageId, validateNewImage } from '../validate-image.js';
+import { validateListQuery, validateSearchQuery } from '../validate-query.js';
+import type { IndexStatus } from './collection-index.js';
+import { EngineThread } from './engine-thread.js';
+
+export interface EmbeddedStoreOptions {
+  /** Folder of the database and the graphs; created when it is not there. One process at a time. */
+  readonly dataDir: string;
+  /**
+   * Collections with fewer vectors are searched by scanning, which is exact and fast at that size; a
+   * graph is built from there on. 0 or more, default 10,000.
+   */
+  readonly exactBelow?: number;
+  /**
+   * Changes to a graph after which it is saved, or a fifth of its size where that is more; after a
+   * crash at most so many are added again. 1 or more, default 10,000.
+   */
+  readonly saveGraphEvery?: number;
+  /** Told, in one sentence, of trouble with derived data that heals itself. Default: `process.emitWarning`. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/**
+ * Collections in one folder on this machine: SQLite for the truth, memory for exact search, HNSW
+ * graphs beside it. All of it runs in one thread of its own; the event loop never waits for it.
+ *
+ * Calls take effect one after the other, in the order they were made.
+ */
+export class EmbeddedCollectionStore implements CollectionStore {
+  private constructor(private readonly thread: EngineThread) {}
+
+  /**
+   * Opens the folder and reads all vectors into memory. Graphs that are missing, damaged or behind are
+   * brought up to date afterwards, while the store is already answering.
+   *
+   * @throws conflict when another process uses the folder, or a newer version has written it
+   */
+  static async open(options: EmbeddedStoreOptions): Promise<EmbeddedCollectionStore> {
+    const { onWarning = (message) => process.emitWarning(message, 'DinoStoreWarning') } = options;
+    const thread = await EngineThread.start(
+      {
+        dataDir: resolve(options.dataDir),
+        exactBelow: checkInteger(options.exactBelow ?? 10_000, 'exactBelow', 0, Number.MAX_SAFE_INTEGER),
+        saveGraphEvery: checkInteger(
+          options.saveGraphEvery ?? 10_000,
+          'saveGraphEvery',
+          1,
+          Number.MAX_SAFE_INTEGER,
+        ),
+      },
+      onWarning,
+    );
+    return new EmbeddedCollectionStore(thread);
+  }
+
+  async createCollection(
+    name: string,
+    settings: CollectionSettings,
+  ): Promise<{ collection: Collection; created: boolean }> {
+    return this.thread.call('createCollection', [validateCollectionName(name), validateSettings(settings)]);
+  }
+
+  async getCollection(name: string): Promise<Collection> {
+    return this.thread.call('getCollection', [validateCollectionName(name)]);
+  }
+
+  async listCollections(): Promise<Collection[]> {
+    return this.thread.call('listCollections', []);
+  }
+
+  async deleteCollection(name: string): Promise<void> {
+    return this.thread.call('deleteCollection', [validateCollectionName(name)]);
+  }
+
+  async putImages(collection: string, images: readonly NewImage[]): Promise<PutOutcome[]> {
+    const name = validateCollectionName(collection);
+    // Copied tightly and handed over: sending a view would copy the whole buffer behind it.
+    const records = images.map(validateNewImage).map((image) => ({
+      ...image,
+      content: Uint8Array.from(image.content),
+      thumbnail: Uint8Array.from(image.thumbnail),
+      vector: Float32Array.from(image.vector),
+    }));
+    const buffers = records.flatMap((image) => [
+      image.content.buffer,
+      image.thumbnail.buffer,
+      image.vector.buffer,
+    ]);
+    return this.thread.call('putImages', [name, records], buffers);
+  }
+
+  async getImage(collection: string, id: string): Promise<StoredImage> {
+    return this.thread.call('getImage', [validateCollectionName(collection), validateImageId(id)]);
+  }
+
+  async findImages(collection: string, ids: readonly string[]): Promise<StoredImage[]> {
+    return this.thread.call('findImages', [validateCollectionName(collection), ids.map(validateImageId)]);
+  }
+
+  async getContent(collection: string, id: string): Promise<Picture> {
+    return this.thread.call('getContent', [validateCollectionName(collection), validateImageId(id)]);
+  }
+
+  async getThumbnail(collection: string, id: string): Promise<Picture> {
+    return this.thread.call('getThumbnail', [validateCollectionName(collection), validateImageId(id)]);
+  }
+
+  async getVectors(collection: string, ids: readonly string[]): Promise<Float32Array[]> {
+    return this.thread.call('getVectors', [validateCollectionName(collection), ids.map(validateImageId)]);
+  }
+
+  async listImages(collection: string, query: ListQuery): Promise<ImagePage> {
+    return this.thread.call('listImages', [validateCollectionName(collection), validateListQuery(query)]);
+  }
+
+  async patchMetadata(collection: string, id: string, patch: MetadataPatch): Promise<StoredImage> {
+    const name = validateCollectionName(collection);
+    return this.thread.call('patchMetadata', [name, validateImageId(id), encodePatch(patch)]);
+  }
+
+  async deleteImage(collection: string, id: string): Promise<void> {
+    return this.thread.call('deleteImage', [validateCollectionName(collection), validateImageId(id)]);
+  }
+
+  async search(collection: string, query: SearchQuery): Promise<SearchHit[]> {
+    const name = validateCollectionName(collection);
+    const checked = validateSearchQuery(query);
+    const vector = Float32Array.from(checked.vector);
+    return this.thread.call('search', [name, { ...checked, vector }], [vector.buffer]);
+  }
+
+  /** What is derived from a collection and how complete it is; for metrics. @throws not-found */
+  async indexStatus(collection: string): Promise<IndexStatus> {
+    return this.thread.call('indexStatus', [validateCollectionName(collection)]);
+  }
+
+  /** Resolves when no graph is behind any more; for benchmarks and imports that want to wait for it. */
+  async settle(): Promise<void> {
+    return this.thread.settle();
+  }
+
+  async close(): Promise<void> {
+    return this.thread.close();
+  }
+}

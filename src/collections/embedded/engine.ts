@@ -1,0 +1,279 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { DinoError } from '../../errors.js';
+import type {
+  Collection,
+  CollectionSettings,
+  ImagePage,
+  ListQuery,
+  Picture,
+  PutOutcome,
+  SearchHit,
+  SearchQuery,
+  StoredImage,
+} from '../collection-store.js';
+import { show, refuse } from '../input-checks.js';
+import { decodeCursor, encodeCursor } from '../list-cursor.js';
+import { toUnitVector } from '../unit-vector.js';
+import type { EncodedPatch, ImageRecord } from '../validate-image.js';
+import { CollectionIndex } from './collection-index.js';
+import type { IndexStatus } from './collection-index.js';
+import { GraphFiles } from './graph-files.js';
+import { SqliteCatalog } from './sqlite-catalog.js';
+import type { CollectionRow } from './sqlite-catalog.js';
+
+export interface EngineOptions {
+  readonly dataDir: string;
+  readonly exactBelow: number;
+  readonly saveGraphEvery: number;
+}
+
+/** Longest stretch of work on graphs between two requests. */
+const UPKEEP_SLICE_MS = 20;
+
+interface OpenCollection {
+  readonly row: CollectionRow;
+  readonly index: CollectionIndex;
+}
+
+const SETTINGS = ['model', 'modelFingerprint', 'dimension', 'm', 'efConstruction', 'ef'] as const;
+
+/**
+ * The embedded store itself: catalog, vectors and graphs behind synchronous methods, for a thread of
+ * its own. Takes what the `validate…` functions have accepted; checks what only the stored data can
+ * tell. A write is committed in the catalog first and then shown to the index.
+ */
+export class Engine {
+  private readonly collections = new Map<string, OpenCollection>();
+
+  private constructor(
+    private readonly options: EngineOptions,
+    private readonly catalog: SqliteCatalog,
+    private readonly files: GraphFiles,
+    private readonly warn: (message: string) => void,
+  ) {}
+
+  /**
+   * Opens the data folder, creating it if need be, and reads all vectors into memory.
+   *
+   * @throws conflict when another process has the folder, or a newer version has written it
+   */
+  static open(options: EngineOptions, warn: (message: string) => void): Engine {
+    mkdirSync(options.dataDir, { recursive: true });
+    const catalog = SqliteCatalog.open(join(options.dataDir, 'dino.sqlite'));
+    try {
+      const engine = new Engine(options, catalog, new GraphFiles(join(options.dataDir, 'graphs')), warn);
+      engine.load();
+      return engine;
+    } catch (error) {
+      catalog.close();
+      throw error;
+    }
+  }
+
+  private load(): void {
+    const rows = this.catalog.listCollections();
+    this.files.sweep(new Set(rows.map((row) => row.key)));
+    for (const row of rows) {
+      const index = this.addCollection(row);
+      for (const { id, label, vector } of this.catalog.vectors(row.row)) {
+        index.vectors.add(label, id, decodeVector(vector, row, id));
+      }
+      index.loadGraph(this.catalog.nextLabel(row.row));
+    }
+  }
+
+  private addCollection(row: CollectionRow): CollectionIndex {
+    const { exactBelow, saveGraphEvery } = this.options;
+    const index = new CollectionIndex({
+      collection: row,
+      files: this.files,
+      exactBelow,
+      saveGraphEvery,
+      warn: this.warn,
+    });
+    this.collections.set(row.name, { row, index });
+    return index;
+  }
+
+  createCollection(name: string, settings: CollectionSettings): { collection: Collection; created: boolean } {
+    const existing = this.collections.get(name);
+    if (existing !== undefined) {
+      const field = SETTINGS.find((key) => existing.row[key] !== settings[key]);
+      if (field === undefined) return { collection: describe(existing), created: false };
+      throw new DinoError(
+        'conflict',
+        `Collection "${name}" is there with ${field} ${existing.row[field]}, not ${settings[field]}. Settings never change; use another name, or delete the collection first.`,
+      );
+    }
+    const row = this.catalog.insertCollection({
+      key: randomUUID(),
+      name,
+      ...settings,
+      createdAt: new Date().toISOString(),
+    });
+    return { collection: describe({ row, index: this.addCollection(row) }), created: true };
+  }
+
+  getCollection(name: string): Collection {
+    return describe(this.get(name));
+  }
+
+  listCollections(): Collection[] {
+    // Names are ASCII, where JavaScript's order is the order of code points.
+    return [...this.collections.keys()].sort().map((name) => this.getCollection(name));
+  }
+
+  deleteCollection(name: string): void {
+    const { row } = this.get(name);
+    this.catalog.deleteCollection(row.row);
+    this.collections.delete(name);
+    try {
+      this.files.remove(row.key);
+    } catch (error) {
+      this.warn(
+        `Graph files of the deleted collection "${name}" remain until the next start (${String(error)}).`,
+      );
+    }
+  }
+
+  putImages(name: string, images: readonly ImageRecord[]): PutOutcome[] {
+    const { row, index } = this.get(name);
+    refuseDuplicates(images);
+    const records = images.map((image) => ({
+      ...image,
+      vector: toUnitVector(image.vector, row.dimension, `The vector of image ${show(image.id)}`),
+    }));
+    index.vectors.reserve(records.length);
+    const changes = this.catalog.putImages(row.row, records, new Date().toISOString());
+    changes.forEach(({ label, replacedLabel }, i) => {
+      if (replacedLabel !== undefined) index.remove(replacedLabel);
+      if (label !== undefined) index.insert(label, records[i]!.id, records[i]!.vector);
+    });
+    return changes.map((change) => change.outcome);
+  }
+
+  getImage(name: string, id: string): StoredImage {
+    return this.catalog.findImage(this.get(name).row.row, id) ?? missing(name, id);
+  }
+
+  findImages(name: string, ids: readonly string[]): StoredImage[] {
+    const { row } = this.get(name);
+    return [...new Set(ids)].flatMap((id) => this.catalog.findImage(row.row, id) ?? []);
+  }
+
+  getContent(name: string, id: string): Picture {
+    return this.catalog.findContent(this.get(name).row.row, id) ?? missing(name, id);
+  }
+
+  getThumbnail(name: string, id: string): Picture {
+    return this.catalog.findThumbnail(this.get(name).row.row, id) ?? missing(name, id);
+  }
+
+  getVectors(name: string, ids: readonly string[]): Float32Array[] {
+    const { row, index } = this.get(name);
+    return ids.map((id) =>
+      index.vectors.get(this.catalog.findLabel(row.row, id) ?? missing(name, id)).slice(),
+    );
+  }
+
+  listImages(name: string, query: ListQuery): ImagePage {
+    const { row } = this.get(name);
+    const after = query.cursor === undefined ? '' : decodeCursor(query.cursor);
+    const images = this.catalog.listImages(row.row, after, query.limit + 1, query.filter);
+    if (images.length <= query.limit) return { images, nextCursor: null };
+    images.pop();
+    return { images, nextCursor: encodeCursor(images.at(-1)!.id) };
+  }
+
+  patchMetadata(name: string, id: string, patch: EncodedPatch): StoredImage {
+    const { row } = this.get(name);
+    return this.catalog.patchMetadata(row.row, id, patch, new Date().toISOString()) ?? missing(name, id);
+  }
+
+  deleteImage(name: string, id: string): void {
+    const { row, index } = this.get(name);
+    index.remove(this.catalog.deleteImage(row.row, id) ?? missing(name, id));
+  }
+
+  search(name: string, query: SearchQuery): SearchHit[] {
+    const { row, index } = this.get(name);
+    const vector = toUnitVector(query.vector, row.dimension, 'The query vector');
+    const excludeIds = query.excludeIds ?? [];
+    const found = index.search({
+      vector,
+      k: query.k,
+      ef: query.ef ?? row.ef,
+      exact: query.exact,
+      matching: query.filter && this.catalog.matchingLabels(row.row, query.filter),
+      excluded: new Set(excludeIds.flatMap((id) => this.catalog.findLabel(row.row, id) ?? [])),
+    });
+    const minScore = query.minScore ?? -1;
+    return found
+      .filter((hit) => hit.score >= minScore)
+      .map(({ label, score }) => ({ ...this.catalog.describeLabel(row.row, label), score }));
+  }
+
+  indexStatus(name: string): IndexStatus {
+    return this.get(name).index.status();
+  }
+
+  get needsUpkeep(): boolean {
+    return [...this.collections.values()].some(({ index }) => index.needsUpkeep);
+  }
+
+  /** A short stretch of work on graphs. */
+  upkeep(): void {
+    const end = performance.now() + UPKEEP_SLICE_MS;
+    const mayGoOn = (): boolean => performance.now() < end;
+    for (const { index } of this.collections.values()) {
+      if (index.needsUpkeep) index.upkeep(mayGoOn);
+      if (!mayGoOn()) return;
+    }
+  }
+
+  /** Saves the graphs and closes the database. */
+  close(): void {
+    try {
+      for (const { index } of this.collections.values()) index.save();
+    } finally {
+      this.catalog.close();
+    }
+  }
+
+  private get(name: string): OpenCollection {
+    const collection = this.collections.get(name);
+    if (collection === undefined) throw new DinoError('not-found', `There is no collection "${name}".`);
+    return collection;
+  }
+}
+
+function describe({ row, index }: OpenCollection): Collection {
+  const { row: _row, key: _key, ...rest } = row;
+  return { ...rest, count: index.vectors.size };
+}
+
+function missing(name: string, id: string): never {
+  throw new DinoError('not-found', `There is no image ${show(id)} in collection "${name}".`);
+}
+
+function refuseDuplicates(images: readonly ImageRecord[]): void {
+  const seen = new Set<string>();
+  for (const { id } of images) {
+    if (seen.has(id)) refuse(`The id ${show(id)} is there twice in one call; each image may be stored once.`);
+    seen.add(id);
+  }
+}
+
+function decodeVector(bytes: Uint8Array, row: CollectionRow, id: string): Float32Array {
+  if (bytes.byteLength !== row.dimension * 4) {
+    throw new DinoError(
+      'internal',
+      `The vector of image ${show(id)} in collection "${row.name}" has ${bytes.byteLength} bytes instead of ${row.dimension * 4}. The database is damaged; restore it from a backup.`,
+    );
+  }
+  // A copy, because the database's buffer need not lie on a multiple of four.
+  return new Float32Array(bytes.slice().buffer);
+}

@@ -1,0 +1,61 @@
+/**
+ * Migrations of the database, in order: the n-th brings `user_version` from n-1 to n. One that has
+ * been released is never edited.
+ *
+ * Every stored version of an image has its own `label`, taken from its collection's `next_label`,
+ * which never goes back. So labels in a graph that are not in `images` are deleted ones, labels in
+ * `images` that are not in a graph are missing ones, and no third case exists.
+ *
+ * Vectors, contents and thumbnails are tables of their own: scans by filter and pages of a list read
+ * `images` only.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE collections (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    model TEXT NOT NULL,
+    model_fingerprint TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    m INTEGER NOT NULL,
+    ef_construction INTEGER NOT NULL,
+    ef INTEGER NOT NULL,
+    next_label INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE images (
+    row INTEGER PRIMARY KEY,
+    collection INTEGER NOT NULL REFERENCES collections (row) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    label INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (collection, id),
+    UNIQUE (collection, label)
+  ) STRICT;
+
+  -- float32, little-endian, unit length
+  CREATE TABLE vectors (
+    image INTEGER PRIMARY KEY REFERENCES images (row) ON DELETE CASCADE,
+    vector BLOB NOT NULL
+  ) STRICT;
+
+  CREATE TABLE contents (
+    image INTEGER PRIMARY KEY REFERENCES images (row) ON DELETE CASCADE,
+    content BLOB NOT NULL
+  ) STRICT;
+
+  CREATE TABLE thumbnails (
+    image INTEGER PRIMARY KEY REFERENCES images (row) ON DELETE CASCADE,
+    thumbnail BLOB NOT NULL
+  ) STRICT;
+  `,
+];

@@ -1,0 +1,280 @@
+import type { Database, Statement } from 'better-sqlite3';
+import { DinoError } from '../../errors.js';
+import type { CollectionSettings, Picture, PutOutcome, StoredImage } from '../collection-store.js';
+import type { Filter } from '../filter.js';
+import { applyPatch, canonicalMetadata } from '../validate-image.js';
+import type { EncodedPatch, ImageRecord } from '../validate-image.js';
+import { compileFilter } from './filter-sql.js';
+import { openDatabase } from './sqlite-open.js';
+
+/** Labels are what a graph addresses its elements by, and those are uint32. */
+export const LABEL_LIMIT = 2 ** 32;
+
+export interface CollectionRow extends CollectionSettings {
+  readonly row: number;
+  /** Random, never used twice: names the collection's derived files. */
+  readonly key: string;
+  readonly name: string;
+  readonly createdAt: string;
+}
+
+/** What `putImages` did with one image. Labels are there unless it was unchanged. */
+export interface PutChange {
+  readonly outcome: PutOutcome;
+  /** The label of the version stored now. */
+  readonly label?: number;
+  /** The label of the version it replaced. */
+  readonly replacedLabel?: number;
+}
+
+export interface LabelledVector {
+  readonly id: string;
+  readonly label: number;
+  /** float32, little-endian. */
+  readonly vector: Uint8Array;
+}
+
+interface ImageRow {
+  id: string;
+  metadata: string;
+  content_hash: string;
+  media_type: string;
+  width: number;
+  height: number;
+  bytes: number;
+  created_at: string;
+  updated_at: string;
+}
+
+const IMAGE_COLUMNS = 'id, metadata, content_hash, media_type, width, height, bytes, created_at, updated_at';
+
+/**
+ * The truth on disk: collections, images, vectors and pictures in one SQLite file. Synchronous; every
+ * method that writes is one transaction, on disk when it returns.
+ */
+export class SqliteCatalog {
+  private readonly statements = new Map<string, Statement>();
+
+  private constructor(private readonly db: Database) {}
+
+  /** @throws conflict when another process has the file, or when its schema is newer than this code's */
+  static open(path: string): SqliteCatalog {
+    return new SqliteCatalog(openDatabase(path));
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  listCollections(): CollectionRow[] {
+    return this.prepare(
+      `SELECT row, key, name, model, model_fingerprint AS modelFingerprint, dimension, m,
+         ef_construction AS efConstruction, ef, created_at AS createdAt FROM collections ORDER BY name`,
+    ).all() as CollectionRow[];
+  }
+
+  /** The label that the next stored version will have; every label so far is smaller. */
+  nextLabel(collection: number): number {
+    return this.prepare('SELECT next_label FROM collections WHERE row = ?').pluck().get(collection) as number;
+  }
+
+  insertCollection(collection: Omit<CollectionRow, 'row'>): CollectionRow {
+    const { lastInsertRowid } = this.prepare(
+      `INSERT INTO collections (key, name, model, model_fingerprint, dimension, m, ef_construction, ef, created_at)
+       VALUES (@key, @name, @model, @modelFingerprint, @dimension, @m, @efConstruction, @ef, @createdAt)`,
+    ).run(collection);
+    return { row: Number(lastInsertRowid), ...collection };
+  }
+
+  deleteCollection(collection: number): void {
+    this.prepare('DELETE FROM collections WHERE row = ?').run(collection);
+  }
+
+  /**
+   * @param images with vectors of unit length and no id twice
+   * @returns one change per image, in order
+   * @throws conflict when the collection's labels are used up
+   */
+  putImages(collection: number, images: readonly ImageRecord[], now: string): PutChange[] {
+    return this.write(() => {
+      let label = this.nextLabel(collection);
+      const changes = images.map((image) => {
+        const change = this.putImage(collection, image, label, now);
+        if (change.label !== undefined) label++;
+        return change;
+      });
+      if (label > LABEL_LIMIT) {
+        throw new DinoError(
+          'conflict',
+          'The collection has stored 4294967296 versions of images over its life and can number no more. Copy its images into a new collection.',
+        );
+      }
+      this.prepare('UPDATE collections SET next_label = ? WHERE row = ?').run(label, collection);
+      return changes;
+    });
+  }
+
+  private putImage(collection: number, image: ImageRecord, label: number, now: string): PutChange {
+    const before = this.prepare(
+      'SELECT label, metadata, content_hash FROM images WHERE collection = ? AND id = ?',
+    ).get(collection, image.id) as { label: number; metadata: string; content_hash: string } | undefined;
+    if (
+      before?.content_hash === image.contentHash &&
+      canonicalMetadata(before.metadata) === canonicalMetadata(image.metadata)
+    ) {
+      return { outcome: 'unchanged' };
+    }
+    const row = this.prepare(
+      `INSERT INTO images (collection, label, ${IMAGE_COLUMNS})
+       VALUES (@collection, @label, @id, @metadata, @contentHash, @mediaType, @width, @height, @bytes, @now, @now)
+       ON CONFLICT (collection, id) DO UPDATE SET label = excluded.label, metadata = excluded.metadata,
+         content_hash = excluded.content_hash, media_type = excluded.media_type, width = excluded.width,
+         height = excluded.height, bytes = excluded.bytes, updated_at = excluded.updated_at
+       RETURNING row`,
+    )
+      .pluck()
+      .get({
+        collection,
+        label,
+        id: image.id,
+        metadata: image.metadata,
+        contentHash: image.contentHash,
+        mediaType: image.mediaType,
+        width: image.width,
+        height: image.height,
+        bytes: image.content.byteLength,
+        now,
+      }) as number;
+    const { buffer, byteOffset, byteLength } = image.vector;
+    this.putBlob('vectors', 'vector', row, new Uint8Array(buffer, byteOffset, byteLength));
+    this.putBlob('contents', 'content', row, image.content);
+    this.putBlob('thumbnails', 'thumbnail', row, image.thumbnail);
+    return before === undefined
+      ? { outcome: 'created', label }
+      : { outcome: 'replaced', label, replacedLabel: before.label };
+  }
+
+  private putBlob(table: string, column: string, image: number, bytes: Uint8Array): void {
+    this.prepare(
+      `INSERT INTO ${table} (image, ${column}) VALUES (?, ?)
+       ON CONFLICT (image) DO UPDATE SET ${column} = excluded.${column}`,
+    ).run(image, bytes);
+  }
+
+  findImage(collection: number, id: string): StoredImage | undefined {
+    const row = this.prepare(`SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`).get(
+      collection,
+      id,
+    );
+    return row === undefined ? undefined : toStoredImage(row as ImageRow);
+  }
+
+  findLabel(collection: number, id: string): number | undefined {
+    return this.prepare('SELECT label FROM images WHERE collection = ? AND id = ?')
+      .pluck()
+      .get(collection, id) as number | undefined;
+  }
+
+  findContent(collection: number, id: string): Picture | undefined {
+    return this.prepare(
+      `SELECT content AS bytes, media_type AS mediaType, content_hash AS contentHash
+       FROM images JOIN contents ON contents.image = images.row WHERE collection = ? AND id = ?`,
+    ).get(collection, id) as Picture | undefined;
+  }
+
+  findThumbnail(collection: number, id: string): Picture | undefined {
+    return this.prepare(
+      `SELECT thumbnail AS bytes, 'image/webp' AS mediaType, content_hash AS contentHash
+       FROM images JOIN thumbnails ON thumbnails.image = images.row WHERE collection = ? AND id = ?`,
+    ).get(collection, id) as Picture | undefined;
+  }
+
+  /** Id and metadata of the version with this label, which must be stored. */
+  describeLabel(collection: number, label: number): Pick<StoredImage, 'id' | 'metadata'> {
+    const row = this.prepare('SELECT id, metadata FROM images WHERE collection = ? AND label = ?').get(
+      collection,
+      label,
+    ) as { id: string; metadata: string };
+    return { id: row.id, metadata: JSON.parse(row.metadata) as StoredImage['metadata'] };
+  }
+
+  /** At most `limit` images after the id `after`, in ascending order of id. */
+  listImages(collection: number, after: string, limit: number, filter: Filter | undefined): StoredImage[] {
+    const condition = compileCondition(filter);
+    const rows = this.db
+      .prepare(
+        `SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id > ? AND ${condition.sql} ORDER BY id LIMIT ?`,
+      )
+      .all(collection, after, ...condition.values, limit) as ImageRow[];
+    return rows.map(toStoredImage);
+  }
+
+  /** Labels of the images that match. */
+  matchingLabels(collection: number, filter: Filter): number[] {
+    const condition = compileCondition(filter);
+    return this.db
+      .prepare(`SELECT label FROM images WHERE collection = ? AND ${condition.sql}`)
+      .pluck()
+      .all(collection, ...condition.values) as number[];
+  }
+
+  /** @throws invalid-request when the result would be beyond the limits of metadata */
+  patchMetadata(collection: number, id: string, patch: EncodedPatch, now: string): StoredImage | undefined {
+    return this.write(() => {
+      const before = this.prepare('SELECT metadata FROM images WHERE collection = ? AND id = ?')
+        .pluck()
+        .get(collection, id) as string | undefined;
+      if (before === undefined) return undefined;
+      const row = this.prepare(
+        `UPDATE images SET metadata = ?, updated_at = ? WHERE collection = ? AND id = ? RETURNING ${IMAGE_COLUMNS}`,
+      ).get(applyPatch(before, patch), now, collection, id);
+      return toStoredImage(row as ImageRow);
+    });
+  }
+
+  /** @returns the label of the version that was deleted, or undefined when there was none */
+  deleteImage(collection: number, id: string): number | undefined {
+    const remove = this.prepare('DELETE FROM images WHERE collection = ? AND id = ? RETURNING label').pluck();
+    return this.write(() => remove.get(collection, id)) as number | undefined;
+  }
+
+  /** Every stored vector of a collection, by ascending label. Nothing may be written before the iteration has ended. */
+  vectors(collection: number): IterableIterator<LabelledVector> {
+    return this.prepare(
+      `SELECT id, label, vector FROM images JOIN vectors ON vectors.image = images.row
+       WHERE collection = ? ORDER BY label`,
+    ).iterate(collection) as IterableIterator<LabelledVector>;
+  }
+
+  /**
+   * Explicit even for one statement: a commit that fails while `get` puts its statement back would go
+   * unnoticed.
+   */
+  private write<T>(work: () => T): T {
+    return this.db.transaction(work).immediate();
+  }
+
+  private prepare(sql: string): Statement {
+    let statement = this.statements.get(sql);
+    if (statement === undefined) this.statements.set(sql, (statement = this.db.prepare(sql)));
+    return statement;
+  }
+}
+
+function compileCondition(filter: Filter | undefined): { sql: string; values: readonly (string | number)[] } {
+  return filter === undefined ? { sql: 'TRUE', values: [] } : compileFilter(filter);
+}
+
+function toStoredImage(row: ImageRow): StoredImage {
+  return {
+    id: row.id,
+    metadata: JSON.parse(row.metadata) as StoredImage['metadata'],
+    contentHash: row.content_hash,
+    mediaType: row.media_type,
+    width: row.width,
+    height: row.height,
+    bytes: row.bytes,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}

@@ -1,0 +1,30 @@
+import type { CollectionService } from '../collections/collection.service.js';
+import type { CollectionStore } from '../collections/collection-store.js';
+import type { ImageService } from '../collections/image.service.js';
+import type { SearchService } from '../collections/search.service.js';
+import type { Config } from '../config.js';
+import type { EmbeddingService } from '../inference/embedding.service.js';
+import type { Lifecycle } from '../lifecycle.js';
+import type { Logger } from '../logger.js';
+import type { Metrics } from '../metrics.js';
+import type { ModelRegistry } from '../models/model-registry.js';
+import type { AttentionService } from '../segmentation/attention.service.js';
+import type { MaskService } from '../segmentation/mask.service.js';
+
+/** What the application is built from. */
+export interface AppParts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly lifecycle: Lifecycle;
+  readonly store: CollectionStore;
+  readonly models: ModelRegistry;
+  readonly services: {
+    readonly embeddings: EmbeddingService;
+    readonly attention: AttentionService;
+    readonly masks: MaskService;
+    readonly collections: CollectionService;
+    readonly images: ImageService;
+    readonly search: SearchService;
+  };
+}

@@ -1,0 +1,32 @@
+import type { Controller, IocContainer } from '@tsoa/runtime';
+import type { AppParts } from './app-parts.js';
+import { AttentionController } from './controllers/attention.controller.js';
+import { CollectionsController } from './controllers/collections.controller.js';
+import { EmbeddingsController } from './controllers/embeddings.controller.js';
+import { ImagesController } from './controllers/images.controller.js';
+import { MasksController } from './controllers/masks.controller.js';
+import { ModelsController } from './controllers/models.controller.js';
+import { SearchController } from './controllers/search.controller.js';
+import { ImageInput } from './image-input.js';
+
+/** How each controller is made. One per request, since tsoa keeps the answer's status and headers in it. */
+export function createControllers({ config, store, models, services }: AppParts): IocContainer {
+  const images = new ImageInput(store, config.maxImageBytes);
+  const { maxImagesPerRequest } = config;
+  const factories = new Map<unknown, () => Controller>([
+    [EmbeddingsController, () => new EmbeddingsController({ embeddings: services.embeddings, images, maxImagesPerRequest })],
+    [AttentionController, () => new AttentionController({ attention: services.attention, images })],
+    [MasksController, () => new MasksController({ masks: services.masks, images })],
+    [ModelsController, () => new ModelsController(models)],
+    [CollectionsController, () => new CollectionsController(services.collections)],
+    [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],
+    [SearchController, () => new SearchController({ search: services.search, images })],
+  ]);
+  return {
+    get<T>(type: unknown): T {
+      const create = factories.get(type);
+      if (create === undefined) throw new Error(`no factory for the controller ${String(type)}`);
+      return create() as T;
+    },
+  };
+}

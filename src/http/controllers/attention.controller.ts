@@ -1,0 +1,65 @@
+import type { Readable } from 'node:stream';
+import { Body, Controller, OperationId, Post, Queries, Request, Response, Route, SuccessResponse, Tags } from '@tsoa/runtime';
+import type { Request as HttpRequest } from 'express';
+import { pickHead, type AttentionService } from '../../segmentation/attention.service.js';
+import type { Problem } from '../dto/problem.dto.js';
+import type { AttentionOptions, AttentionRequest, AttentionResponse } from '../dto/segmentation.dto.js';
+import type { ImageInput } from '../image-input.js';
+import { sendBytes, toNumbers, wantsPng } from '../responses.js';
+
+@Route('v1/attention')
+@Tags('Features')
+@Response<Problem>(400, 'The request is not valid', undefined, 'application/problem+json')
+@Response<Problem>(401, 'A valid API key is needed', undefined, 'application/problem+json')
+@Response<Problem>(404, 'The model or the stored image is not there', undefined, 'application/problem+json')
+@Response<Problem>(413, 'The image is too large', undefined, 'application/problem+json')
+@Response<Problem>(415, 'Not an image format the service reads', undefined, 'application/problem+json')
+@Response<Problem>(422, 'The image is damaged', undefined, 'application/problem+json')
+@Response<Problem>(429, 'Too many requests at once', undefined, 'application/problem+json')
+export class AttentionController extends Controller {
+  readonly #attention: AttentionService;
+  readonly #images: ImageInput;
+
+  constructor(parts: { attention: AttentionService; images: ImageInput }) {
+    super();
+    this.#attention = parts.attention;
+    this.#images = parts.images;
+  }
+
+  /**
+   * What the CLS token of the last block looks at, per head: numbers, or with `Accept: image/png` a heat map of one
+   * head, of all heads side by side, or over the image.
+   * @summary Self-attention maps
+   */
+  @Post()
+  @OperationId('createAttention')
+  @SuccessResponse(200, 'The maps, or with Accept: image/png a picture of them')
+  public async createAttention(
+    @Request() request: HttpRequest,
+    @Queries() query: AttentionOptions,
+    @Body() body?: AttentionRequest,
+  ): Promise<AttentionResponse> {
+    const { model, size, head = 'all', overlay = false, opacity = 0.6 } = { ...query, ...body };
+    const bytes = await this.#images.one(request, body?.image);
+    const maps = await this.#attention.compute(bytes, { model, size }, request.signal);
+    const rows = head === 'all' ? maps.heads : [pickHead(maps.heads, head)];
+    if (wantsPng(request)) {
+      const picture = await this.#attention.picture(bytes, maps, { head, overlay, opacity });
+      return asAnswer(sendBytes(this, picture, 'image/png'));
+    }
+    const { grid, info } = maps;
+    return {
+      model: maps.model.name,
+      heads: maps.heads.length,
+      grid: { height: grid.height, width: grid.width },
+      width: info.width,
+      height: info.height,
+      attention: rows.map(toNumbers),
+    };
+  }
+}
+
+/** tsoa takes the JSON schema from the return type; the picture's content type is added in tsoa.json. */
+function asAnswer(picture: Readable): AttentionResponse {
+  return picture as unknown as AttentionResponse;
+}

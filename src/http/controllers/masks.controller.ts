@@ -1,0 +1,66 @@
+import { Body, Controller, OperationId, Post, Queries, Request, Response, Route, SuccessResponse, Tags } from '@tsoa/runtime';
+import type { Request as HttpRequest } from 'express';
+import type { FoundMask, MaskService } from '../../segmentation/mask.service.js';
+import type { Problem } from '../dto/problem.dto.js';
+import type { Mask, MaskOptions, MaskRequest, MaskResponse } from '../dto/segmentation.dto.js';
+import type { ImageInput } from '../image-input.js';
+import { sendBytes, wantsPng } from '../responses.js';
+
+@Route('v1/masks')
+@Tags('Features')
+@Response<Problem>(400, 'The request is not valid', undefined, 'application/problem+json')
+@Response<Problem>(401, 'A valid API key is needed', undefined, 'application/problem+json')
+@Response<Problem>(404, 'The model or the stored image is not there', undefined, 'application/problem+json')
+@Response<Problem>(413, 'The image is too large', undefined, 'application/problem+json')
+@Response<Problem>(415, 'Not an image format the service reads', undefined, 'application/problem+json')
+@Response<Problem>(422, 'The image is damaged', undefined, 'application/problem+json')
+@Response<Problem>(429, 'Too many requests at once', undefined, 'application/problem+json')
+export class MasksController extends Controller {
+  readonly #masks: MaskService;
+  readonly #images: ImageInput;
+
+  constructor(parts: { masks: MaskService; images: ImageInput }) {
+    super();
+    this.#masks = parts.masks;
+    this.#images = parts.images;
+  }
+
+  /**
+   * Object masks without any training on masks: per head, the patches that hold most of the CLS token's attention
+   * (DINO, arXiv:2104.14294, section 4.2.2). With `Accept: image/png` the first mask as a picture alone.
+   * @summary Object masks
+   */
+  @Post()
+  @OperationId('createMasks')
+  @SuccessResponse(200, 'The masks, or with Accept: image/png a picture of the first')
+  public async createMasks(
+    @Request() request: HttpRequest,
+    @Queries() query: MaskOptions,
+    @Body() body?: MaskRequest,
+  ): Promise<MaskResponse> {
+    const { model, size, head = 'best', threshold = 0.6, format = 'rle', picture = 'mask' } = { ...query, ...body };
+    const bytes = await this.#images.one(request, body?.image);
+    const found = await this.#masks.find(bytes, { model, size, head, threshold }, request.signal);
+    if (wantsPng(request)) {
+      const png = await this.#masks.picture(bytes, found, picture);
+      // tsoa takes the JSON schema from the return type; the picture's content type is added in tsoa.json.
+      return sendBytes(this, png, 'image/png') as unknown as MaskResponse;
+    }
+    const { width, height } = found.info;
+    return {
+      model: found.model.name,
+      method: 'attention',
+      width,
+      height,
+      masks: await Promise.all(found.masks.map((mask) => this.#describe(mask, format))),
+    };
+  }
+
+  async #describe(mask: FoundMask, format: 'rle' | 'png'): Promise<Mask> {
+    const { score, area, bbox, head, reason } = mask;
+    const common = { score, area, bbox: [...bbox], head, reason };
+    if (format === 'rle') return { ...common, rle: this.#masks.runLengths(mask) };
+    const png = await this.#masks.binaryPng(mask);
+    return { ...common, png: `data:image/png;base64,${Buffer.from(png).toString('base64')}` };
+  }
+}

@@ -1,0 +1,156 @@
+import type { Filter, Metadata } from '../../collections/filter.js';
+import type { ImageReference } from './image.dto.js';
+
+export interface CollectionRequest {
+  /** Model whose vectors the collection holds; default: the server's. It never changes. */
+  model?: string;
+  /**
+   * HNSW: links per node. Default 16.
+   * @isInt
+   * @minimum 2
+   * @maximum 64
+   */
+  m?: number;
+  /**
+   * HNSW: candidates kept while building. Default 200.
+   * @isInt
+   * @minimum 8
+   * @maximum 800
+   */
+  efConstruction?: number;
+  /**
+   * HNSW: candidates kept while searching. Default 128.
+   * @isInt
+   * @minimum 1
+   * @maximum 4096
+   */
+  ef?: number;
+}
+
+export interface CollectionResource {
+  name: string;
+  /** Images stored. */
+  count: number;
+  model: string;
+  /** SHA-256 of the model's file. */
+  modelFingerprint: string;
+  /** Length of a vector. */
+  dimension: number;
+  m: number;
+  efConstruction: number;
+  ef: number;
+  /** ISO 8601, UTC. */
+  createdAt: string;
+}
+
+export interface CollectionListResponse {
+  /** In ascending order of name. */
+  collections: CollectionResource[];
+}
+
+interface NeighbourParameters {
+  /**
+   * Neighbours wanted. Default 10 (classify: 20).
+   * @isInt
+   * @minimum 1
+   * @maximum 1000
+   */
+  k?: number;
+  /**
+   * HNSW candidates kept while searching; default: the collection's.
+   * @isInt
+   * @minimum 1
+   * @maximum 4096
+   */
+  ef?: number;
+  /** true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
+  exact?: boolean;
+}
+
+interface SearchParameters extends NeighbourParameters {
+  /**
+   * Cosine similarity below which nothing is returned, -1..1.
+   * @minimum -1
+   * @maximum 1
+   */
+  minScore?: number;
+}
+
+/** Options of a query image sent as it is. */
+export interface SearchOptions extends SearchParameters {
+  /** Id of a stored image to search by, in place of a body. */
+  id?: string;
+  /** A filter as JSON text. */
+  filter?: string;
+}
+
+/** Exactly one of `image`, `id`, `vector`, or `positive` (with or without `negative`). */
+interface QueryBody {
+  image?: ImageReference;
+  /** Id of an image of this collection; it is not among the results. */
+  id?: string;
+  /** As long as the collection's dimension; any length but zero. */
+  vector?: number[];
+  /** Ids of images to be close to: the mean of their vectors. They are not among the results. */
+  positive?: string[];
+  /** Ids of images to be far from: their mean is taken away. They are not among the results. */
+  negative?: string[];
+}
+
+export interface SearchRequest extends SearchParameters, QueryBody {
+  filter?: Filter;
+}
+
+export interface SearchResult {
+  id: string;
+  /** Cosine similarity, -1..1; bigger is closer. */
+  score: number;
+  metadata: Metadata;
+}
+
+export interface SearchResponse {
+  /** Nearest first. */
+  results: SearchResult[];
+  model: string;
+  /** Time on the server in ms, the query image's embedding included. */
+  tookMs: number;
+}
+
+interface ClassifyParameters extends NeighbourParameters {
+  /**
+   * A vote weighs exp(cosine / temperature). Default 0.07, as in the DINO paper.
+   * @exclusiveMinimum 0
+   * @maximum 100
+   */
+  temperature?: number;
+}
+
+export interface ClassifyOptions extends ClassifyParameters {
+  /** Metadata field that holds the label. Needed here or in the body. */
+  field?: string;
+  /** Id of a stored image to classify, in place of a body. */
+  id?: string;
+  /** A filter as JSON text. */
+  filter?: string;
+}
+
+export interface ClassifyRequest extends ClassifyParameters, QueryBody {
+  /** Metadata field that holds the label. */
+  field: string;
+  filter?: Filter;
+}
+
+export interface Vote {
+  label: string;
+  /** Share of the votes, 0..1; they sum to 1. */
+  weight: number;
+}
+
+export interface ClassifyResponse {
+  /** The label with most votes; null where no neighbour has one. */
+  label: string | null;
+  /** Heaviest first. */
+  votes: Vote[];
+  model: string;
+  tookMs: number;
+}

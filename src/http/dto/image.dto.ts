@@ -1,0 +1,96 @@
+import type { Metadata } from '../../collections/filter.js';
+import type { Problem } from './problem.dto.js';
+
+/** An image that a collection holds. */
+export interface StoredImageReference {
+  collection: string;
+  id: string;
+}
+
+/** An image in JSON: a `data:` URI, bare base64, or a stored image. */
+export type ImageReference = string | StoredImageReference;
+
+/** A stored image, without its bytes and its vector. */
+export interface ImageResource {
+  /** Unique in its collection; the SHA-256 of the content where the caller gave none. */
+  id: string;
+  metadata: Metadata;
+  /** Hex SHA-256 of the original bytes. */
+  contentHash: string;
+  /** Media type of the original, e.g. `image/jpeg`. */
+  mediaType: string;
+  /** Width in px after EXIF orientation. */
+  width: number;
+  /** Height in px after EXIF orientation. */
+  height: number;
+  /** Size of the original in bytes. */
+  bytes: number;
+  /** ISO 8601, UTC. */
+  createdAt: string;
+  /** ISO 8601, UTC. */
+  updatedAt: string;
+}
+
+export interface PutImageRequest {
+  image: ImageReference;
+  /** Flat: texts, numbers, booleans, lists of texts or of numbers. */
+  metadata?: Metadata;
+}
+
+/** Options of an image sent as it is. */
+export interface PutImageOptions {
+  /** Metadata as JSON text, e.g. `{"class":"cat"}`; in multipart the field of that name. */
+  metadata?: string;
+}
+
+/** What became of an image. */
+export type PutStatus = 'created' | 'replaced' | 'unchanged';
+
+export interface PutImageResponse {
+  /** `unchanged`: the same content and metadata were stored already, nothing was computed. */
+  status: PutStatus;
+  image: ImageResource;
+}
+
+export interface BatchItem {
+  /** Default: the SHA-256 of the content. */
+  id?: string;
+  image: ImageReference;
+  metadata?: Metadata;
+}
+
+export interface BatchRequest {
+  /** @minItems 1 */
+  images: BatchItem[];
+}
+
+/** Options of a batch sent as multipart files. */
+export interface BatchOptions {
+  /** JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
+  items?: string;
+}
+
+export interface BatchResult {
+  /** Null where the item failed before it had one. */
+  id: string | null;
+  status: 'created' | 'replaced' | 'unchanged' | 'failed';
+  /** Why it failed. */
+  error?: Problem;
+}
+
+export interface BatchResponse {
+  /** One for each item, in order. */
+  results: BatchResult[];
+}
+
+export interface PatchImageRequest {
+  /** Fields to set; null removes a field; the others stay. */
+  metadata: { [field: string]: string | number | boolean | string[] | number[] | null };
+}
+
+export interface ImageListResponse {
+  /** In ascending order of id. */
+  images: ImageResource[];
+  /** Give it as `cursor` for the next page; null at the end. */
+  nextCursor: string | null;
+}

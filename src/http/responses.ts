@@ -1,0 +1,36 @@
+import { Readable } from 'node:stream';
+import type { Controller } from '@tsoa/runtime';
+import type { Request } from 'express';
+import { DinoError } from '../errors.js';
+
+/** Whether the client would rather have a picture than JSON. */
+export function wantsPng(request: Request): boolean {
+  return request.accepts(['application/json', 'image/png']) === 'image/png';
+}
+
+/** Sends bytes as they are: tsoa pipes a stream and would write anything else as JSON. */
+export function sendBytes(controller: Controller, bytes: Uint8Array, mediaType: string): Readable {
+  controller.setHeader('Content-Type', mediaType);
+  controller.setHeader('Content-Length', String(bytes.length));
+  return Readable.from([bytes], { objectMode: false });
+}
+
+/** Reads an option that is JSON text, such as `filter` in a query string. @throws DinoError invalid-request */
+export function parseJsonOption(name: string, text: string | undefined): unknown {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new DinoError('invalid-request', `${name} is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Shortest numbers that still are the same float32 values. */
+export function toNumbers(vector: Float32Array): number[] {
+  return Array.from(vector, (value) => Number(value.toPrecision(9)));
+}
+
+/** Little-endian float32, as OpenAI's `encoding_format: base64` has it. */
+export function toBase64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
+}

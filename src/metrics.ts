@@ -1,0 +1,61 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/**
+ * What `/metrics` shows. `nodejs_eventloop_lag_p99_seconds` is prom-client's own: the 99th percentile of the
+ * main thread's event-loop delay since the scrape before.
+ */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly httpSeconds = new Histogram({
+    name: 'dino_http_request_duration_seconds',
+    help: 'Time from the request line to the last byte of the answer.',
+    labelNames: ['method', 'route', 'status'] as const,
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [this.registry],
+  });
+  readonly requestsInProgress = new Gauge({
+    name: 'dino_http_requests_in_progress',
+    help: 'Requests that hold a place at the door.',
+    registers: [this.registry],
+  });
+  readonly rejected = new Counter({
+    name: 'dino_rejected_total',
+    help: 'Requests and images answered with 429, by what was full.',
+    labelNames: ['reason'] as const,
+    registers: [this.registry],
+  });
+  readonly batchSize = new Histogram({
+    name: 'dino_inference_batch_size',
+    help: 'Images per run of the model.',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    registers: [this.registry],
+  });
+  readonly inferenceSeconds = new Histogram({
+    name: 'dino_inference_duration_seconds',
+    help: 'Time of one run of the model, in its worker.',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [this.registry],
+  });
+  readonly queueSeconds = new Histogram({
+    name: 'dino_queue_duration_seconds',
+    help: 'Time an image waited for a worker.',
+    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 5 });
+  }
+
+  /** Shows the length of a queue at each scrape. */
+  observeQueueLength(length: () => number): void {
+    new Gauge({
+      name: 'dino_queue_length',
+      help: 'Images waiting for inference.',
+      registers: [this.registry],
+      collect() {
+        this.set(length());
+      },
+    });
+  }
+}

@@ -1,0 +1,94 @@
+export type { ImageInfo, ImageLimits } from './decoder.js';
+import { explainingFailure, inspectImage, openImage, type ImageInfo, type ImageLimits } from './decoder.js';
+import type { Pixels } from './pixels.js';
+import { resample, type ResamplePlan, type Size } from './resample.js';
+
+/** Pixels ready for a model, and what the file they came from is. */
+export interface DecodedImage {
+  readonly pixels: Pixels;
+  readonly info: ImageInfo;
+}
+
+/** Reads images of callers: nothing that they declare is trusted, and whatever fails is a `DinoError`. */
+export interface ImageReader {
+  /** Media type and upright size, from the header alone; a file that is cut off later on passes. */
+  inspect(bytes: Uint8Array): Promise<ImageInfo>;
+  /**
+   * The square a model embeds: shorter side scaled to `resize`, then the central `crop` x `crop`, as
+   * torchvision's `Resize(resize, BICUBIC)` and `CenterCrop(crop)` do on a Pillow image.
+   */
+  forEmbedding(bytes: Uint8Array, options: { resize: number; crop: number }): Promise<DecodedImage>;
+  /**
+   * The whole image for a grid of patches: longer side about `longerSide`, both sides rounded to the nearest
+   * multiple of `multipleOf` (at least one), so that the grid covers all of it; small images are enlarged.
+   * There are never more than `ceil(longerSide / multipleOf)` patches a side.
+   */
+  forPatches(bytes: Uint8Array, options: { longerSide: number; multipleOf: number }): Promise<DecodedImage>;
+  /** A WebP of at most 256 px on the longer side, never enlarged; transparency is kept, animation is not. */
+  thumbnail(bytes: Uint8Array): Promise<Buffer>;
+}
+
+const THUMBNAIL_SIDE = 256;
+
+/**
+ * Builds the reader of callers' images. All its methods fail with `DinoError`: `invalid-request` (no bytes),
+ * `unsupported-image` (not JPEG, PNG, WebP, GIF or AVIF by content), `payload-too-large` (more than
+ * `maxPixels`) or `unprocessable-image` (damaged, cut off, or slower to decode than `timeoutSeconds`).
+ * EXIF orientation is applied, colours are converted to sRGB, transparency lies on white, and only the first
+ * frame of an animation is read. Decoding runs on libuv's threads.
+ */
+export function createImageReader(limits: ImageLimits): ImageReader {
+  async function read(bytes: Uint8Array, planFor: (source: Size) => ResamplePlan): Promise<DecodedImage> {
+    const info = await inspectImage(bytes, limits);
+    const plan = planFor(info);
+    const pixels = await explainingFailure(info.mediaType, limits, () =>
+      resample(openImage(bytes, limits), plan),
+    );
+    return { pixels, info };
+  }
+
+  return {
+    inspect: (bytes) => inspectImage(bytes, limits),
+    forEmbedding: (bytes, { resize, crop }) => read(bytes, (source) => planEmbedding(source, resize, crop)),
+    forPatches: (bytes, { longerSide, multipleOf }) =>
+      read(bytes, (source) => planPatches(source, longerSide, multipleOf)),
+    async thumbnail(bytes) {
+      const { mediaType } = await inspectImage(bytes, limits);
+      return explainingFailure(mediaType, limits, () =>
+        openImage(bytes, limits)
+          .resize(THUMBNAIL_SIDE, THUMBNAIL_SIDE, { fit: 'inside', withoutEnlargement: true })
+          .webp({ quality: 80 })
+          .toBuffer(),
+      );
+    },
+  };
+}
+
+/** Sizes and rounding of torchvision: `_compute_resized_output_size` and `center_crop`. */
+function planEmbedding(source: Size, resize: number, crop: number): ResamplePlan {
+  if (crop > resize) throw new Error(`a crop of ${crop} px does not fit in ${resize} px`);
+  const shorter = Math.min(source.width, source.height);
+  const scaled = (side: number) => (side === shorter ? resize : Math.floor((resize * side) / shorter));
+  const target = { width: scaled(source.width), height: scaled(source.height) };
+  const window = {
+    left: roundHalfToEven((target.width - crop) / 2),
+    top: roundHalfToEven((target.height - crop) / 2),
+    width: crop,
+    height: crop,
+  };
+  return { source, target, window };
+}
+
+function planPatches(source: Size, longerSide: number, multipleOf: number): ResamplePlan {
+  const scale = longerSide / Math.max(source.width, source.height);
+  const side = (pixels: number) => Math.max(1, Math.round((pixels * scale) / multipleOf)) * multipleOf;
+  const target = { width: side(source.width), height: side(source.height) };
+  return { source, target, window: { left: 0, top: 0, ...target } };
+}
+
+/** Python's `round`, which torchvision's crop relies on. */
+function roundHalfToEven(value: number): number {
+  const floor = Math.floor(value);
+  if (value - floor !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}

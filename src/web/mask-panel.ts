@@ -1,0 +1,126 @@
+import type { ApiError, Mask, MaskAnswer } from './api.js';
+import { count, create, element, percent } from './elements.js';
+import { drawMask, readMask, type MaskPicture } from './mask-picture.js';
+import { Panel } from './panel.js';
+import { askAbout, nameOf, type Subject } from './subject.js';
+
+/** Rest after the last move of the slider before the server is asked. */
+const DEBOUNCE_MS = 150;
+
+interface Found {
+  readonly answer: MaskAnswer;
+  readonly mask: Mask;
+  readonly png: Blob;
+  readonly picture: MaskPicture;
+}
+
+/** The object that stands out, over the photo, with its measures. */
+export class MaskPanel {
+  readonly #panel: Panel;
+  readonly #canvas = element('mask-map', HTMLCanvasElement);
+  readonly #threshold = element('threshold', HTMLInputElement);
+  readonly #head = element('mask-head', HTMLSelectElement);
+  readonly #measures = element('measures', HTMLElement);
+  readonly #download = element('mask-download', HTMLAnchorElement);
+  readonly #onSettings: () => void;
+  #subject: Subject | undefined;
+  #timer: number | undefined;
+
+  constructor(parts: { refuse: (error: ApiError) => boolean; onSettings: () => void }) {
+    this.#panel = new Panel(element('mask', HTMLElement), parts.refuse);
+    this.#onSettings = parts.onSettings;
+    this.#threshold.addEventListener('input', () => this.#changed(DEBOUNCE_MS));
+    this.#head.addEventListener('change', () => this.#changed(0));
+  }
+
+  /** Share of the attention mass that the mask holds. */
+  get threshold(): number {
+    return Number(this.#threshold.value);
+  }
+
+  offerHeads(heads: number): void {
+    this.#head.append(...Array.from({ length: heads }, (_, head) => new Option(`Head ${head}`, String(head))));
+  }
+
+  async show(subject: Subject): Promise<void> {
+    this.clear();
+    this.#subject = subject;
+    await this.#ask(subject);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#panel.cancel();
+    this.#subject = undefined;
+    this.#empty();
+  }
+
+  #changed(delayMs: number): void {
+    element('threshold-value', HTMLOutputElement).value = percent(this.threshold);
+    this.#onSettings();
+    clearTimeout(this.#timer);
+    const subject = this.#subject;
+    if (subject !== undefined) this.#timer = window.setTimeout(() => void this.#ask(subject), delayMs);
+  }
+
+  async #ask(subject: Subject): Promise<void> {
+    const head = this.#head.value;
+    const options = { threshold: this.threshold, head: Number.isNaN(Number(head)) ? head : Number(head), format: 'png' };
+    await this.#panel.run(
+      async (signal) => {
+        const answer = await askAbout<MaskAnswer>(subject, 'v1/masks', options, signal);
+        const [mask] = answer.masks;
+        if (mask?.png === undefined) return undefined;
+        const png = decodeDataUri(mask.png);
+        return { answer, mask, png, picture: await readMask(png) };
+      },
+      (found) => {
+        if (found === undefined) {
+          this.#empty();
+          this.#measures.replaceChildren('Nothing stands out at this threshold.');
+        } else {
+          this.#present(found, nameOf(subject));
+        }
+      },
+    );
+  }
+
+  #present({ answer, mask, png, picture }: Found, name: string): void {
+    drawMask(this.#canvas, picture, mask.bbox);
+    this.#canvas.ariaLabel = `Mask over ${name}: ${mask.reason}`;
+    this.#canvas.hidden = false;
+    const [x, y, width, height] = mask.bbox;
+    const rows = [
+      ['Area', `${percent(mask.area / (answer.width * answer.height), 1)}`, `${count(mask.area)} px`],
+      ['Box', `${width} × ${height} px`, `at ${x}, ${y}`],
+      ['Score', mask.score.toFixed(2), mask.head === null ? 'all heads' : `head ${mask.head}`],
+    ];
+    this.#measures.replaceChildren(
+      ...rows.map(([term, value, more]) =>
+        create(
+          'div',
+          {},
+          create('dt', { textContent: term }),
+          create('dd', {}, create('strong', { textContent: value }), create('small', { textContent: more })),
+        ),
+      ),
+    );
+    this.#measures.title = mask.reason;
+    URL.revokeObjectURL(this.#download.href);
+    this.#download.href = URL.createObjectURL(png);
+    this.#download.download = `${name.split('/').at(-1)?.replace(/\.\w+$/, '') ?? 'photo'}-mask.png`;
+    this.#download.hidden = false;
+  }
+
+  #empty(): void {
+    this.#canvas.hidden = true;
+    this.#download.hidden = true;
+    this.#measures.replaceChildren();
+  }
+}
+
+/** The page's policy forbids to fetch a `data:` URI. */
+function decodeDataUri(uri: string): Blob {
+  const bytes = Uint8Array.from(atob(uri.slice(uri.indexOf(',') + 1)), (character) => character.charCodeAt(0));
+  return new Blob([bytes], { type: 'image/png' });
+}
