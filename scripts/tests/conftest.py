@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import random
 from pathlib import Path
 
@@ -32,26 +33,20 @@ def vit() -> VisionTransformer:
     return model
 
 
-def draw_pattern(kind: int, rng: random.Random, size: int = 64) -> Image.Image:
-    """Draws stripes (0), a checkerboard (1), rings (2) or dots (3) in two tones of random tint."""
-    y, x = np.mgrid[0:size, 0:size].astype(np.float64)
-    x, y = x + rng.uniform(0, 64), y + rng.uniform(0, 64)
-    period = rng.uniform(7, 12)
-    if kind == 0:
-        angle = rng.uniform(0, np.pi)
-        wave = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period)
-    elif kind == 1:
-        wave = np.sign(np.sin(np.pi * x / period)) * np.sign(np.sin(np.pi * y / period))
-    elif kind == 2:
-        cx, cy = x[0, 0] + rng.uniform(0, size), y[0, 0] + rng.uniform(0, size)
-        wave = np.sin(2 * np.pi * np.hypot(x - cx, y - cy) / period)
-    else:
-        wave = np.where((x % period - period / 2) ** 2 + (y % period - period / 2) ** 2 < 6, 1, -1)
-    # A dark and a light tone of any tint: colour alone does not tell the pattern.
-    a = np.array([rng.randint(0, 110) for _ in range(3)])
-    b = np.array([rng.randint(145, 255) for _ in range(3)])
-    share = (np.clip(wave * 2, -1, 1)[..., None] + 1) / 2
-    return Image.fromarray((a * share + b * (1 - share)).astype(np.uint8))
+def draw_pattern(kind: int, rng: random.Random, size: int = 64, cells: int = 4) -> Image.Image:
+    """Draws a mosaic of one of four pairs of complementary colours.
+
+    Both colours cover half of the image, so every kind has the same grey mean and only a network
+    that looks at parts of the picture can tell kinds apart.
+    """
+    hue = kind / 8
+    pair = [np.array(colorsys.hsv_to_rgb((hue + turn) % 1, 0.7, 1.0)) for turn in (0.0, 0.5)]
+    order = [0, 1] * (cells * cells // 2)
+    rng.shuffle(order)
+    mosaic = np.array([pair[i] for i in order]).reshape(cells, cells, 3)
+    light = rng.uniform(0.5, 1.0)
+    tiles = Image.fromarray((255 * light * mosaic).astype(np.uint8))
+    return tiles.resize((size, size), Image.Resampling.NEAREST)
 
 
 def write_patterns(folder: Path, per_class: int, seed: int, kinds: int = 4) -> Path:

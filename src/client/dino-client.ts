@@ -172,14 +172,14 @@ export class DinoClient {
   }
 
   /** The original bytes. */
-  async getContent(collection: string, id: string): Promise<Uint8Array<ArrayBuffer>> {
+  async getContent(collection: string, id: string): Promise<Uint8Array> {
     const request = { params: { path: { collection, id } }, parseAs: 'arrayBuffer' } as const;
     const send = () => this.#api.GET('/v1/collections/{collection}/images/{id}/content', request);
     return new Uint8Array((await this.#call(send)).data);
   }
 
   /** A small WebP. */
-  async getThumbnail(collection: string, id: string): Promise<Uint8Array<ArrayBuffer>> {
+  async getThumbnail(collection: string, id: string): Promise<Uint8Array> {
     const request = { params: { path: { collection, id } }, parseAs: 'arrayBuffer' } as const;
     const send = () => this.#api.GET('/v1/collections/{collection}/images/{id}/thumbnail', request);
     return new Uint8Array((await this.#call(send)).data);
@@ -214,10 +214,7 @@ export class DinoClient {
   }
 
   /** Self-attention maps as a PNG. */
-  async attentionPicture(
-    image: ImageSource,
-    options: AttentionPictureOptions = {},
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  async attentionPicture(image: ImageSource, options: AttentionPictureOptions = {}): Promise<Uint8Array> {
     const request = asPng(imageBody(image, options));
     return new Uint8Array((await this.#call(() => this.#api.POST('/v1/attention', request))).data);
   }
@@ -229,7 +226,7 @@ export class DinoClient {
   }
 
   /** The best mask as a PNG. */
-  async maskPicture(image: ImageSource, options: MaskPictureOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+  async maskPicture(image: ImageSource, options: MaskPictureOptions = {}): Promise<Uint8Array> {
     const request = asPng(imageBody(image, options));
     return new Uint8Array((await this.#call(() => this.#api.POST('/v1/masks', request))).data);
   }

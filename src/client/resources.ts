@@ -20,7 +20,7 @@ export type StoredImage = Schemas['ImageResource'];
 export type StoredImageReference = Schemas['StoredImageReference'];
 
 /** An encoded image (JPEG, PNG, WebP, GIF or AVIF). */
-export type ImageBytes = Uint8Array<ArrayBuffer> | ArrayBuffer | Blob;
+export type ImageBytes = Uint8Array | ArrayBuffer | Blob;
 
 /** An encoded image, or one that a collection holds. */
 export type ImageSource = ImageBytes | StoredImageReference;

@@ -15,7 +15,7 @@ export function toUnitVector(vector: Float32Array, dimension: number, what: stri
   }
   let sum = 0;
   for (let i = 0; i < dimension; i++) {
-    const element = vector[i]!;
+    const element = vector[i];
     if (!Number.isFinite(element))
       refuse(`${what} has an element that is not a finite number (index ${i}: ${element}).`);
     // In double precision the squares of float32 neither overflow nor vanish.

@@ -26,7 +26,11 @@ export class AttentionService {
    * @param options.size longer side in px at which the model looks; the grid follows the aspect ratio
    * @throws DinoError not-found for the model, and for bytes that are no readable image
    */
-  async compute(bytes: Uint8Array, options: { model?: string; size?: number }, signal?: AbortSignal): Promise<AttentionMaps> {
+  async compute(
+    bytes: Uint8Array,
+    options: { model?: string; size?: number },
+    signal?: AbortSignal,
+  ): Promise<AttentionMaps> {
     const model = this.#models.get(options.model);
     const { input, preprocessing, architecture } = model.manifest;
     const { pixels, info } = await this.#reader.forPatches(bytes, {
@@ -35,7 +39,9 @@ export class AttentionService {
     });
     const { grid, attention } = await model.extractor.extract(pixels, ['attention'], signal);
     const n = grid.height * grid.width;
-    const heads = Array.from({ length: architecture.heads }, (_, head) => attention!.subarray(head * n, (head + 1) * n));
+    const heads = Array.from({ length: architecture.heads }, (_, head) =>
+      attention!.subarray(head * n, (head + 1) * n),
+    );
     return { model, info, grid, heads };
   }
 
@@ -47,7 +53,14 @@ export class AttentionService {
   ): Promise<Uint8Array> {
     const { grid, info, heads } = maps;
     if (options.head === 'all') {
-      return renderHeadStrip({ image: options.overlay ? bytes : undefined, heads, grid, width: info.width, height: info.height, opacity: options.opacity });
+      return renderHeadStrip({
+        image: options.overlay ? bytes : undefined,
+        heads,
+        grid,
+        width: info.width,
+        height: info.height,
+        opacity: options.opacity,
+      });
     }
     const values = pickHead(heads, options.head);
     if (options.overlay) return renderOverlay({ image: bytes, values, grid, opacity: options.opacity });
@@ -59,7 +72,10 @@ export class AttentionService {
 export function pickHead(heads: readonly Float32Array[], head: number): Float32Array {
   const values = heads[head];
   if (values === undefined) {
-    throw new DinoError('invalid-request', `There is no head ${head}: this model has ${heads.length}, counted from 0.`);
+    throw new DinoError(
+      'invalid-request',
+      `There is no head ${head}: this model has ${heads.length}, counted from 0.`,
+    );
   }
   return values;
 }

@@ -47,10 +47,12 @@ export class MaskService {
   async find(bytes: Uint8Array, request: MaskRequest, signal?: AbortSignal): Promise<FoundMasks> {
     const { model, info, grid, heads } = await this.#attention.compute(bytes, request, signal);
     const { width, height } = info;
-    const masks = attentionMasks({ heads, grid, threshold: request.threshold, head: request.head }).map((mask) => {
-      const onPixels = { cells: mask.cells, grid, width, height };
-      return { ...mask, ...onPixels, area: maskArea(onPixels), bbox: maskBox(onPixels) };
-    });
+    const masks = attentionMasks({ heads, grid, threshold: request.threshold, head: request.head }).map(
+      (mask) => {
+        const onPixels = { cells: mask.cells, grid, width, height };
+        return { ...mask, ...onPixels, area: maskArea(onPixels), bbox: maskBox(onPixels) };
+      },
+    );
     return { model, info, grid, masks };
   }
 

@@ -21,6 +21,7 @@ export class MaskPanel {
   readonly #threshold = element('threshold', HTMLInputElement);
   readonly #head = element('mask-head', HTMLSelectElement);
   readonly #measures = element('measures', HTMLElement);
+  readonly #nothing = element('mask-nothing', HTMLElement);
   readonly #download = element('mask-download', HTMLAnchorElement);
   readonly #onSettings: () => void;
   #subject: Subject | undefined;
@@ -77,7 +78,7 @@ export class MaskPanel {
       (found) => {
         if (found === undefined) {
           this.#empty();
-          this.#measures.replaceChildren('Nothing stands out at this threshold.');
+          this.#nothing.textContent = 'Nothing stands out at this threshold.';
         } else {
           this.#present(found, nameOf(subject));
         }
@@ -106,6 +107,7 @@ export class MaskPanel {
       ),
     );
     this.#measures.title = mask.reason;
+    this.#nothing.textContent = '';
     URL.revokeObjectURL(this.#download.href);
     this.#download.href = URL.createObjectURL(png);
     this.#download.download = `${name.split('/').at(-1)?.replace(/\.\w+$/, '') ?? 'photo'}-mask.png`;
@@ -116,6 +118,7 @@ export class MaskPanel {
     this.#canvas.hidden = true;
     this.#download.hidden = true;
     this.#measures.replaceChildren();
+    this.#nothing.textContent = '';
   }
 }
 

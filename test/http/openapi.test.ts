@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+// @ts-expect-error a plain script without types
+import { finish } from '../../openapi/finish.js';
 import { documentedOperations } from '../support/openapi-check.js';
 
 const run = promisify(execFile);
@@ -24,7 +26,7 @@ describe('openapi.json', () => {
     await run(process.execPath, [join(root, 'node_modules/tsoa/dist/cli.js'), 'spec', '--configuration', path], { cwd: root });
     const fresh = JSON.parse(await readFile(join(folder, 'openapi.json'), 'utf8'));
     const committed = JSON.parse(await readFile(join(root, 'openapi/openapi.json'), 'utf8'));
-    expect(committed).toEqual(fresh);
+    expect(committed).toEqual(finish(fresh));
   });
 
   it('is what the client\'s types were made from', async () => {

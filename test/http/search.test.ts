@@ -76,14 +76,22 @@ describe.each([
     expect(few.every((hit: { score: number }) => hit.score >= minScore)).toBe(true);
   });
 
-  it('with examples is near the positive and not among them', async () => {
-    const positive = [idOf(0), idOf(1)];
-    const negative = [idOf(PER_CLASS)];
-    const { body } = await service.call('POST', `${C}/search`, { json: { positive, negative, k: 100 } });
-    const ids = body.results.map((hit: { id: string }) => hit.id);
-    expect(ids).toHaveLength(scenes.length - 3);
-    for (const id of [...positive, ...negative]) expect(ids).not.toContain(id);
-    expect(body.results[0].metadata.class).toBe(scenes[0]!.className);
+  it('with examples ranks by the mean of the positive less the mean of the negative, and leaves them out', async () => {
+    const input = scenes.map(({ bytes }) => bytes.toString('base64'));
+    const { data } = (await service.call('POST', '/v1/embeddings', { json: { input } })).body;
+    const vectors: number[][] = data.map((item: { embedding: number[] }) => item.embedding);
+    const [positive, negative] = [[0, 1, 8], [PER_CLASS, 20]];
+    const mean = (rows: number[], i: number) => rows.reduce((sum, row) => sum + vectors[row]![i]!, 0) / rows.length;
+    const wanted = vectors[0]!.map((_, i) => mean(positive, i) - mean(negative, i));
+    const length = Math.hypot(...wanted);
+    const expected = vectors
+      .map((vector, i) => ({ id: idOf(i), score: vector.reduce((sum, value, j) => sum + (value * wanted[j]!) / length, 0) }))
+      .filter((_, i) => ![...positive, ...negative].includes(i))
+      .sort((a, b) => b.score - a.score);
+    const json = { positive: positive.map(idOf), negative: negative.map(idOf), k: 100 };
+    const { results } = (await service.call('POST', `${C}/search`, { json })).body;
+    expect(new Set(results.map((hit: { id: string }) => hit.id))).toEqual(new Set(expected.map(({ id }) => id)));
+    results.forEach((hit: { score: number }, i: number) => expect(hit.score).toBeCloseTo(expected[i]!.score, 4));
     expect((await service.call('POST', `${C}/search`, { json: { positive: ['nobody'] } })).status).toBe(404);
   });
 

@@ -150,7 +150,7 @@ export class Engine {
     const changes = this.catalog.putImages(row.row, records, new Date().toISOString());
     changes.forEach(({ label, replacedLabel }, i) => {
       if (replacedLabel !== undefined) index.remove(replacedLabel);
-      if (label !== undefined) index.insert(label, records[i]!.id, records[i]!.vector);
+      if (label !== undefined) index.insert(label, records[i].id, records[i].vector);
     });
     return changes.map((change) => change.outcome);
   }
@@ -251,8 +251,18 @@ export class Engine {
 }
 
 function describe({ row, index }: OpenCollection): Collection {
-  const { row: _row, key: _key, ...rest } = row;
-  return { ...rest, count: index.vectors.size };
+  const { name, model, modelFingerprint, dimension, m, efConstruction, ef, createdAt } = row;
+  return {
+    name,
+    model,
+    modelFingerprint,
+    dimension,
+    m,
+    efConstruction,
+    ef,
+    count: index.vectors.size,
+    createdAt,
+  };
 }
 
 function missing(name: string, id: string): never {

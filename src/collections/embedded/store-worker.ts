@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { workerData } from 'node:worker_threads';
 import { DinoError } from '../../errors.js';
 import { Engine } from './engine.js';
@@ -39,11 +40,11 @@ function perform({ operation, args }: EngineTask<EngineOperation>): unknown {
   engine ??= Engine.open(workerData as EngineOptions, (message) => warnings.push(message));
   if (operation === 'open') return undefined;
   // The types tie the arguments to the operation where it is called; here that knowledge is gone.
-  const method = engine[operation] as (...args: unknown[]) => unknown;
-  return method.apply(engine, args);
+  const operations = engine as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
+  return operations[operation](...args);
 }
 
 function stackOf(error: unknown): string | undefined {
   if (error === undefined) return undefined;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return error instanceof Error ? (error.stack ?? error.message) : inspect(error);
 }

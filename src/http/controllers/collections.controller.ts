@@ -5,9 +5,9 @@ import type { Problem } from '../dto/problem.dto.js';
 
 @Route('v1/collections')
 @Tags('Collections')
-@Response<Problem>(400, 'The request is not valid', undefined, 'application/problem+json')
-@Response<Problem>(401, 'A valid API key is needed', undefined, 'application/problem+json')
-@Response<Problem>(429, 'Too many requests at once', undefined, 'application/problem+json')
+@Response<Problem>(400, 'The request is not valid')
+@Response<Problem>(401, 'A valid API key is needed')
+@Response<Problem>(429, 'Too many requests at once')
 export class CollectionsController extends Controller {
   readonly #collections: CollectionService;
 
@@ -32,8 +32,8 @@ export class CollectionsController extends Controller {
   @OperationId('putCollection')
   @SuccessResponse(201, 'Created')
   @Response<CollectionResource>(200, 'It was there with the same settings')
-  @Response<Problem>(404, 'The model is not loaded', undefined, 'application/problem+json')
-  @Response<Problem>(409, 'It is there with other settings', undefined, 'application/problem+json')
+  @Response<Problem>(404, 'The model is not loaded')
+  @Response<Problem>(409, 'It is there with other settings')
   public async putCollection(collection: string, @Body() body?: CollectionRequest): Promise<CollectionResource> {
     const result = await this.#collections.create(collection, body ?? {});
     this.setStatus(result.created ? 201 : 200);
@@ -43,7 +43,7 @@ export class CollectionsController extends Controller {
   /** @summary Describe a collection */
   @Get('{collection}')
   @OperationId('getCollection')
-  @Response<Problem>(404, 'It is not there', undefined, 'application/problem+json')
+  @Response<Problem>(404, 'It is not there')
   public async getCollection(collection: string): Promise<CollectionResource> {
     return this.#collections.get(collection);
   }
@@ -52,7 +52,7 @@ export class CollectionsController extends Controller {
   @Delete('{collection}')
   @OperationId('deleteCollection')
   @SuccessResponse(204, 'Deleted')
-  @Response<Problem>(404, 'It is not there', undefined, 'application/problem+json')
+  @Response<Problem>(404, 'It is not there')
   public async deleteCollection(collection: string): Promise<void> {
     await this.#collections.delete(collection);
   }

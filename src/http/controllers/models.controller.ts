@@ -5,7 +5,7 @@ import type { Problem } from '../dto/problem.dto.js';
 
 @Route('v1/models')
 @Tags('Models')
-@Response<Problem>(401, 'A valid API key is needed', undefined, 'application/problem+json')
+@Response<Problem>(401, 'A valid API key is needed')
 export class ModelsController extends Controller {
   readonly #models: ModelRegistry;
 
@@ -24,7 +24,7 @@ export class ModelsController extends Controller {
   /** @summary Describe one model */
   @Get('{name}')
   @OperationId('getModel')
-  @Response<Problem>(404, 'The model is not loaded', undefined, 'application/problem+json')
+  @Response<Problem>(404, 'The model is not loaded')
   public async getModel(name: string): Promise<ModelResource> {
     return this.#describe(this.#models.get(name));
   }

@@ -198,9 +198,8 @@ describe('formats and their rarities', () => {
 
   it('converts colours by the profile in the file', async () => {
     const wide = await images.quadrants(64, 48).withIccProfile('p3').png().toBuffer();
-    expect((await sharp(wide).metadata()).icc).toBeDefined();
-    const { data } = await sharp(wide).raw().toBuffer({ resolveWithObject: true });
-    expect(data.length).toBeGreaterThan(0);
+    const stored = await sharp(wide, { ignoreIcc: true }).raw().toBuffer();
+    expect([...stored.subarray(0, 3)]).not.toEqual([...RED]);
     expectColours(await cornersOf(wide), [RED, GREEN, BLUE, YELLOW], 4);
   });
 

@@ -1,0 +1,97 @@
+/**
+ * Finishes the specification that tsoa writes from the controllers, with what its decorators can't say: bodies that
+ * are images, answers that are pictures, problem documents' media type, keys, and the operations beside `/v1`.
+ *
+ * Run by `npm run openapi`: node openapi/finish.js openapi/openapi.json
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const binary = { schema: { type: 'string', format: 'binary' } };
+const text = (description) => ({ type: 'string', description });
+const json = (properties) => ({
+  'application/json': { schema: { type: 'object', required: Object.keys(properties), properties } },
+});
+
+const rawImage = { 'image/*': binary };
+const form = (properties) => ({ 'multipart/form-data': { schema: { type: 'object', properties } } });
+const oneFile = { image: binary.schema };
+const manyFiles = { images: { type: 'array', items: binary.schema } };
+
+/** Bodies besides JSON. */
+const IMAGE_BODIES = {
+  createEmbeddings: { ...rawImage, ...form(manyFiles) },
+  createAttention: { ...rawImage, ...form(oneFile) },
+  createMasks: { ...rawImage, ...form(oneFile) },
+  putImage: { ...rawImage, ...form({ ...oneFile, metadata: text('Metadata as JSON text.') }) },
+  postImages: form({
+    ...manyFiles,
+    items: text('JSON text: a list of {"id"?, "metadata"?}, one for each file in their order.'),
+  }),
+  search: { ...rawImage, ...form(oneFile) },
+  classify: { ...rawImage, ...form(oneFile) },
+};
+
+/** Answers besides JSON, for `Accept: image/png`. */
+const PICTURES = ['createAttention', 'createMasks'];
+
+const OPERATIONS = {
+  '/healthz': ['getHealth', 'Liveness', 'The process answers', json({ status: { type: 'string', enum: ['alive'] } })],
+  '/readyz': ['getReadiness', 'Readiness', 'Requests are welcome', json({ status: { type: 'string', enum: ['ready'] } })],
+  '/metrics': ['getMetrics', 'Prometheus metrics', 'Text exposition format', { 'text/plain': { schema: { type: 'string' } } }],
+  '/openapi.json': ['getSpecification', 'This specification', 'OpenAPI 3', { 'application/json': { schema: { type: 'object' } } }],
+};
+
+const problem = (description) => ({
+  description,
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+});
+
+/** OpenAPI 3.0 knows `nullable` only beside `type`: a union that may be null needs a member that is. */
+function allowNullInUnions(node) {
+  if (typeof node !== 'object' || node === null) return;
+  if (node.nullable === true && Array.isArray(node.anyOf) && node.type === undefined) {
+    delete node.nullable;
+    node.anyOf.push({ type: 'string', nullable: true, enum: [null] });
+  }
+  Object.values(node).forEach(allowNullInUnions);
+}
+
+/** Changes `specification` in place and returns it. */
+export function finish(specification) {
+  for (const [path, verbs] of Object.entries(specification.paths)) {
+    for (const operation of Object.values(verbs)) {
+      finishOperation(operation);
+      if (path.startsWith('/v1/')) operation.responses['500'] = problem('Something went wrong here');
+    }
+  }
+  for (const [path, [operationId, summary, description, content]] of Object.entries(OPERATIONS)) {
+    const responses = { 200: { description, content } };
+    if (path === '/readyz') responses[503] = problem('Starting or stopping');
+    specification.paths[path] = { get: { operationId, summary, tags: ['Operations'], security: [], parameters: [], responses } };
+  }
+  allowNullInUnions(specification.components.schemas);
+  specification.components.securitySchemes = {
+    bearer: { type: 'http', scheme: 'bearer', description: 'One of DINO_API_KEYS, where there are any.' },
+    apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key', description: 'The same in a header of its own.' },
+  };
+  specification.security = [{}, { bearer: [] }, { apiKey: [] }];
+  specification.servers = [{ url: '/' }];
+  return specification;
+}
+
+function finishOperation(operation) {
+  const bodies = IMAGE_BODIES[operation.operationId];
+  if (bodies !== undefined) Object.assign(operation.requestBody.content, bodies);
+  if (PICTURES.includes(operation.operationId)) operation.responses['200'].content['image/png'] = binary;
+  // What tsoa knows of a controller's common responses is only their schema.
+  for (const [status, response] of Object.entries(operation.responses)) {
+    if (Number(status) >= 400) operation.responses[status] = problem(response.description);
+  }
+  delete operation.security;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const path = process.argv[2];
+  writeFileSync(path, `${JSON.stringify(finish(JSON.parse(readFileSync(path, 'utf8'))), null, 2)}\n`);
+}

@@ -1,0 +1,22 @@
+import { describe } from 'vitest';
+import type { OpenStore } from './collection-fixtures.js';
+import { describeCollections } from './collection-store-collections.js';
+import { describeImages } from './collection-store-images.js';
+import { describeInput } from './collection-store-input.js';
+import { describeListing } from './collection-store-listing.js';
+import { describeSearch } from './collection-store-search.js';
+
+/**
+ * What every implementation of `CollectionStore` must do.
+ *
+ * @param openStore opens a store on data of its own, empty
+ */
+export function describeCollectionStore(name: string, openStore: OpenStore): void {
+  describe(name, () => {
+    describeCollections(openStore);
+    describeImages(openStore);
+    describeInput(openStore);
+    describeListing(openStore);
+    describeSearch(openStore);
+  });
+}
