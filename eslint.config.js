@@ -13,11 +13,31 @@ const NATIVE = {
 
 /** Rooms and the rooms they may not import: data flows one way. */
 const ONE_WAY = [
-  { target: './src/vision', from: ['./src/http', './src/cli', './src/collections', './src/inference', './src/segmentation', './src/models'] },
+  {
+    target: './src/vision',
+    from: [
+      './src/http',
+      './src/cli',
+      './src/collections',
+      './src/inference',
+      './src/segmentation',
+      './src/models',
+    ],
+  },
   { target: './src/inference', from: ['./src/http', './src/cli', './src/collections', './src/segmentation'] },
   { target: './src/segmentation', from: ['./src/http', './src/cli', './src/collections'] },
   { target: './src/collections', from: ['./src/http', './src/cli', './src/segmentation'] },
-  { target: './src/client', from: ['./src/http', './src/collections', './src/inference', './src/segmentation', './src/vision', './src/models'] },
+  {
+    target: './src/client',
+    from: [
+      './src/http',
+      './src/collections',
+      './src/inference',
+      './src/segmentation',
+      './src/vision',
+      './src/models',
+    ],
+  },
   { target: './src/http', from: ['./src/cli', './src/composition.ts', './src/server.ts', './src/main.ts'] },
 ];
 
@@ -29,21 +49,49 @@ function reserved(room) {
 }
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'data', 'src/http/generated', 'src/client/schema.ts', 'coverage', '.venv', 'scripts', 'models'] },
+  {
+    ignores: [
+      'dist',
+      'node_modules',
+      'data',
+      'src/http/generated',
+      'src/client/schema.ts',
+      'coverage',
+      '.venv',
+      'scripts',
+      'models',
+    ],
+  },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {
-    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['eslint.config.js'] }, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: {
+        projectService: { allowDefaultProject: ['eslint.config.js'] },
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
     plugins: { 'import-x': importX },
-    settings: { 'import-x/resolver-next': [createTypeScriptImportResolver({ project: ['tsconfig.json', 'src/web/tsconfig.json'] })] },
+    settings: {
+      'import-x/resolver-next': [
+        createTypeScriptImportResolver({ project: ['tsconfig.json', 'src/web/tsconfig.json'] }),
+      ],
+    },
     rules: {
       'import-x/no-cycle': 'error',
-      'import-x/no-restricted-paths': ['error', { zones: ONE_WAY.flatMap(({ target, from }) => from.map((place) => ({ target, from: place }))) }],
-      'import-x/no-default-export': 'off',
+      'import-x/no-restricted-paths': [
+        'error',
+        { zones: ONE_WAY.flatMap(({ target, from }) => from.map((place) => ({ target, from: place }))) },
+      ],
+      // Prettier's business.
+      'no-unexpected-multiline': 'off',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/require-await': 'off',
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
     },
   },
   { files: ['src/**/*.ts'], rules: { 'no-restricted-imports': ['error', { paths: reserved('src') }] } },
@@ -53,7 +101,13 @@ export default tseslint.config(
   })),
   {
     files: ['test/**/*.ts'],
-    rules: { '@typescript-eslint/no-unsafe-assignment': 'off', '@typescript-eslint/no-unsafe-member-access': 'off', '@typescript-eslint/no-unsafe-argument': 'off', '@typescript-eslint/no-unsafe-call': 'off', '@typescript-eslint/no-unsafe-return': 'off' },
+    rules: {
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+    },
   },
   { files: ['**/*.js'], ...tseslint.configs.disableTypeChecked },
 );

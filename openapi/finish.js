@@ -5,6 +5,7 @@
  * Run by `npm run openapi`: node openapi/finish.js openapi/openapi.json
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const binary = { schema: { type: 'string', format: 'binary' } };
@@ -36,10 +37,30 @@ const IMAGE_BODIES = {
 const PICTURES = ['createAttention', 'createMasks'];
 
 const OPERATIONS = {
-  '/healthz': ['getHealth', 'Liveness', 'The process answers', json({ status: { type: 'string', enum: ['alive'] } })],
-  '/readyz': ['getReadiness', 'Readiness', 'Requests are welcome', json({ status: { type: 'string', enum: ['ready'] } })],
-  '/metrics': ['getMetrics', 'Prometheus metrics', 'Text exposition format', { 'text/plain': { schema: { type: 'string' } } }],
-  '/openapi.json': ['getSpecification', 'This specification', 'OpenAPI 3', { 'application/json': { schema: { type: 'object' } } }],
+  '/healthz': [
+    'getHealth',
+    'Liveness',
+    'The process answers',
+    json({ status: { type: 'string', enum: ['alive'] } }),
+  ],
+  '/readyz': [
+    'getReadiness',
+    'Readiness',
+    'Requests are welcome',
+    json({ status: { type: 'string', enum: ['ready'] } }),
+  ],
+  '/metrics': [
+    'getMetrics',
+    'Prometheus metrics',
+    'Text exposition format',
+    { 'text/plain': { schema: { type: 'string' } } },
+  ],
+  '/openapi.json': [
+    'getSpecification',
+    'This specification',
+    'OpenAPI 3',
+    { 'application/json': { schema: { type: 'object' } } },
+  ],
 };
 
 const problem = (description) => ({
@@ -68,12 +89,19 @@ export function finish(specification) {
   for (const [path, [operationId, summary, description, content]] of Object.entries(OPERATIONS)) {
     const responses = { 200: { description, content } };
     if (path === '/readyz') responses[503] = problem('Starting or stopping');
-    specification.paths[path] = { get: { operationId, summary, tags: ['Operations'], security: [], parameters: [], responses } };
+    specification.paths[path] = {
+      get: { operationId, summary, tags: ['Operations'], security: [], parameters: [], responses },
+    };
   }
   allowNullInUnions(specification.components.schemas);
   specification.components.securitySchemes = {
     bearer: { type: 'http', scheme: 'bearer', description: 'One of DINO_API_KEYS, where there are any.' },
-    apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key', description: 'The same in a header of its own.' },
+    apiKey: {
+      type: 'apiKey',
+      in: 'header',
+      name: 'X-Api-Key',
+      description: 'The same in a header of its own.',
+    },
   };
   specification.security = [{}, { bearer: [] }, { apiKey: [] }];
   specification.servers = [{ url: '/' }];

@@ -23,7 +23,12 @@ export function createApp(parts: AppParts): Express {
   app.use(helmet({ contentSecurityPolicy: { directives: CONTENT_POLICY }, strictTransportSecurity: false }));
   app.use(operationsRouter(parts));
   app.use(pagesRouter());
-  app.use('/v1', authentication(config.apiKeys), admission({ maxRequests: config.maxRequests, metrics }), ...readBody(config));
+  app.use(
+    '/v1',
+    authentication(config.apiKeys),
+    admission({ maxRequests: config.maxRequests, metrics }),
+    ...readBody(config),
+  );
   RegisterRoutes(app);
   app.use(noSuchPath);
   app.use(errorHandler(logger));

@@ -54,9 +54,14 @@ export async function compose(config: Config): Promise<Service> {
     await store.close();
     throw error;
   }
-  metrics.observeQueueLength(() => models.list().reduce((sum, model) => sum + model.extractor.queueLength, 0));
+  metrics.observeQueueLength(() =>
+    models.list().reduce((sum, model) => sum + model.extractor.queueLength, 0),
+  );
 
-  const reader = createImageReader({ maxPixels: config.maxImagePixels, timeoutSeconds: config.decodeTimeoutSeconds });
+  const reader = createImageReader({
+    maxPixels: config.maxImagePixels,
+    timeoutSeconds: config.decodeTimeoutSeconds,
+  });
   const embeddings = new EmbeddingService({ models, reader });
   const attention = new AttentionService({ models, reader });
   const masks = new MaskService(attention);
@@ -88,7 +93,12 @@ export async function compose(config: Config): Promise<Service> {
   };
 }
 
-function openModel(parts: { manifest: Manifest; modelPath: string; config: Config; metrics: Metrics }): Promise<FeatureExtractor> {
+function openModel(parts: {
+  manifest: Manifest;
+  modelPath: string;
+  config: Config;
+  metrics: Metrics;
+}): Promise<FeatureExtractor> {
   const { manifest, modelPath, config, metrics } = parts;
   return FeatureExtractor.create({
     manifest,

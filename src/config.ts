@@ -15,31 +15,126 @@ const list = z
  * is checked against this one by a test.
  */
 export const SETTINGS = {
-  host: { meaning: 'address to listen on', range: 'host name or IP', fallback: '127.0.0.1', schema: z.string().min(1) },
-  port: { meaning: 'port to listen on; 0 takes any free one', range: '0..65535', fallback: 8080, schema: integer(0, 65_535) },
-  dataDir: { meaning: 'folder of the database and the graphs', range: 'path', fallback: './data', schema: z.string().min(1) },
+  host: {
+    meaning: 'address to listen on',
+    range: 'host name or IP',
+    fallback: '127.0.0.1',
+    schema: z.string().min(1),
+  },
+  port: {
+    meaning: 'port to listen on; 0 takes any free one',
+    range: '0..65535',
+    fallback: 8080,
+    schema: integer(0, 65_535),
+  },
+  dataDir: {
+    meaning: 'folder of the database and the graphs',
+    range: 'path',
+    fallback: './data',
+    schema: z.string().min(1),
+  },
   modelsDir: {
     meaning: 'folder of the models, one folder each',
     range: 'path',
     fallback: fileURLToPath(new URL('../models', import.meta.url)),
     schema: z.string().min(1),
   },
-  model: { meaning: "the default model's name", range: 'name', fallback: 'dino-vitt16-photos', schema: z.string().min(1) },
-  apiKeys: { meaning: 'keys that may use /v1, comma-separated; none: open', range: 'list', fallback: [] as string[], schema: list },
-  providers: { meaning: 'ONNX Runtime execution providers, best first', range: 'list of cpu, cuda', fallback: ['cpu'], schema: list.pipe(z.array(z.enum(['cpu', 'cuda'])).min(1)) },
-  inferenceWorkers: { meaning: 'worker threads that run the model', range: '1..64', fallback: 1, schema: integer(1, 64) },
-  inferenceThreads: { meaning: 'ONNX Runtime threads per worker; 0 shares the cores out', range: '0..256', fallback: 0, schema: integer(0, 256) },
-  maxBatch: { meaning: 'images per inference at most', range: '1..256', fallback: 8, schema: integer(1, 256) },
-  queueLimit: { meaning: 'images waiting for inference before 429', range: '1..100000', fallback: 512, schema: integer(1, 100_000) },
-  maxRequests: { meaning: 'requests in progress before 429', range: '1..100000', fallback: 128, schema: integer(1, 100_000) },
-  maxBodyBytes: { meaning: 'size of a request body in bytes', range: '1024..4294967296', fallback: 64 * 1024 * 1024, schema: integer(1024, 2 ** 32) },
-  maxImageBytes: { meaning: 'size of one image in bytes', range: '1024..1073741824', fallback: 32 * 1024 * 1024, schema: integer(1024, 2 ** 30) },
-  maxImagePixels: { meaning: 'pixels of one image', range: '10000..1000000000', fallback: 50_000_000, schema: integer(10_000, 1_000_000_000) },
-  maxImagesPerRequest: { meaning: 'images in one request', range: '1..1024', fallback: 64, schema: integer(1, 1024) },
-  decodeTimeoutSeconds: { meaning: 'time to decode one image', range: '1..3600', fallback: 20, schema: integer(1, 3600) },
-  exactBelow: { meaning: 'vectors up to which search scans all instead of using the graph', range: '0..10000000', fallback: 10_000, schema: integer(0, 10_000_000) },
-  shutdownSeconds: { meaning: 'time to finish what is in progress at shutdown', range: '1..3600', fallback: 30, schema: integer(1, 3600) },
-  logLevel: { meaning: 'least severe message that is logged', range: 'fatal, error, warn, info, debug, trace, silent', fallback: 'info', schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']) },
+  model: {
+    meaning: "the default model's name",
+    range: 'name',
+    fallback: 'dino-vitt16-photos',
+    schema: z.string().min(1),
+  },
+  apiKeys: {
+    meaning: 'keys that may use /v1, comma-separated; none: open',
+    range: 'list',
+    fallback: [] as string[],
+    schema: list,
+  },
+  providers: {
+    meaning: 'ONNX Runtime execution providers, best first',
+    range: 'list of cpu, cuda',
+    fallback: ['cpu'],
+    schema: list.pipe(z.array(z.enum(['cpu', 'cuda'])).min(1)),
+  },
+  inferenceWorkers: {
+    meaning: 'worker threads that run the model',
+    range: '1..64',
+    fallback: 1,
+    schema: integer(1, 64),
+  },
+  inferenceThreads: {
+    meaning: 'ONNX Runtime threads per worker; 0 shares the cores out',
+    range: '0..256',
+    fallback: 0,
+    schema: integer(0, 256),
+  },
+  maxBatch: {
+    meaning: 'images per inference at most',
+    range: '1..256',
+    fallback: 8,
+    schema: integer(1, 256),
+  },
+  queueLimit: {
+    meaning: 'images waiting for inference before 429',
+    range: '1..100000',
+    fallback: 512,
+    schema: integer(1, 100_000),
+  },
+  maxRequests: {
+    meaning: 'requests in progress before 429',
+    range: '1..100000',
+    fallback: 128,
+    schema: integer(1, 100_000),
+  },
+  maxBodyBytes: {
+    meaning: 'size of a request body in bytes',
+    range: '1024..4294967296',
+    fallback: 64 * 1024 * 1024,
+    schema: integer(1024, 2 ** 32),
+  },
+  maxImageBytes: {
+    meaning: 'size of one image in bytes',
+    range: '1024..1073741824',
+    fallback: 32 * 1024 * 1024,
+    schema: integer(1024, 2 ** 30),
+  },
+  maxImagePixels: {
+    meaning: 'pixels of one image',
+    range: '10000..1000000000',
+    fallback: 50_000_000,
+    schema: integer(10_000, 1_000_000_000),
+  },
+  maxImagesPerRequest: {
+    meaning: 'images in one request',
+    range: '1..1024',
+    fallback: 64,
+    schema: integer(1, 1024),
+  },
+  decodeTimeoutSeconds: {
+    meaning: 'time to decode one image',
+    range: '1..3600',
+    fallback: 20,
+    schema: integer(1, 3600),
+  },
+  exactBelow: {
+    meaning: 'vectors up to which search scans all instead of using the graph',
+    range: '0..10000000',
+    fallback: 10_000,
+    schema: integer(0, 10_000_000),
+  },
+  shutdownSeconds: {
+    meaning: 'time to finish what is in progress at shutdown',
+    range: '1..3600',
+    fallback: 30,
+    schema: integer(1, 3600),
+  },
+  logLevel: {
+    meaning: 'least severe message that is logged',
+    range: 'fatal, error, warn, info, debug, trace, silent',
+    fallback: 'info',
+    schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  },
 } as const;
 
 export type SettingKey = keyof typeof SETTINGS;
@@ -99,25 +194,36 @@ function readFile(path: string): Record<string, unknown> {
   try {
     content = JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
-    throw new ConfigError(`DINO_CONFIG: ${path} can't be read as JSON (${(cause as Error).message})`, { cause });
+    throw new ConfigError(`DINO_CONFIG: ${path} can't be read as JSON (${(cause as Error).message})`, {
+      cause,
+    });
   }
   const parsed = z.record(z.string(), z.unknown()).safeParse(content);
   if (!parsed.success) throw new ConfigError(`DINO_CONFIG: ${path} is not a JSON object`);
   for (const key of Object.keys(parsed.data)) {
-    if (!(key in SETTINGS)) throw new ConfigError(`${path}: ${key} is not a setting. There are: ${Object.keys(SETTINGS).join(', ')}`);
+    if (!(key in SETTINGS))
+      throw new ConfigError(
+        `${path}: ${key} is not a setting. There are: ${Object.keys(SETTINGS).join(', ')}`,
+      );
   }
   return parsed.data;
 }
 
 function crossCheck(config: Config): Config {
   if (config.maxBatch > config.queueLimit) {
-    throw new ConfigError(`DINO_MAX_BATCH (${config.maxBatch}) is more than DINO_QUEUE_LIMIT (${config.queueLimit})`);
+    throw new ConfigError(
+      `DINO_MAX_BATCH (${config.maxBatch}) is more than DINO_QUEUE_LIMIT (${config.queueLimit})`,
+    );
   }
   if (config.maxImageBytes > config.maxBodyBytes) {
-    throw new ConfigError(`DINO_MAX_IMAGE_BYTES (${config.maxImageBytes}) is more than DINO_MAX_BODY_BYTES (${config.maxBodyBytes})`);
+    throw new ConfigError(
+      `DINO_MAX_IMAGE_BYTES (${config.maxImageBytes}) is more than DINO_MAX_BODY_BYTES (${config.maxBodyBytes})`,
+    );
   }
   if (config.maxImagesPerRequest > config.queueLimit) {
-    throw new ConfigError(`DINO_MAX_IMAGES_PER_REQUEST (${config.maxImagesPerRequest}) is more than DINO_QUEUE_LIMIT (${config.queueLimit})`);
+    throw new ConfigError(
+      `DINO_MAX_IMAGES_PER_REQUEST (${config.maxImagesPerRequest}) is more than DINO_QUEUE_LIMIT (${config.queueLimit})`,
+    );
   }
   return config;
 }

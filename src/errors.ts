@@ -28,7 +28,11 @@ export class DinoError extends Error {
    * @param code which of the closed set of problems this is
    * @param detail what is wrong and what to do about it, in words for the caller
    */
-  constructor(code: ProblemCode, detail: string, options: { cause?: unknown; retryAfterSeconds?: number } = {}) {
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DinoError';
     this.code = code;

@@ -48,7 +48,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
 function listen(server: Server, { host, port }: Config): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const reason = cause.code === 'EADDRINUSE' ? `port ${port} of ${host} is in use: set DINO_PORT, or 0 for any free one` : cause.message;
+      const reason =
+        cause.code === 'EADDRINUSE'
+          ? `port ${port} of ${host} is in use: set DINO_PORT, or 0 for any free one`
+          : cause.message;
       reject(new Error(`can't listen: ${reason}`, { cause }));
     });
     server.listen(port, host, resolve);

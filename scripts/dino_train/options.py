@@ -17,10 +17,12 @@ EXAMPLE = """example (CPU, small photos):
 work: --data_path 'shards/train-{000..012}.tar'
 """
 
-# What may differ between the runs that a checkpoint strings together.
+# What may differ between the runs that a checkpoint strings together. Another --epochs bends the
+# schedules from the present epoch on; all else equal, a resumed run repeats the uninterrupted one.
 RESUMABLE = frozenset(
     {
         "resume",
+        "epochs",
         "stop_after",
         "num_workers",
         "output_dir",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import colorsys
-import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from dino_train.scenes import block, disc, leaf, paste_shape, star, textured_ground
 from dino_train.vit import VARIANTS, VisionTransformer
 
+OUT_DIM = 64
+SHAPES = (block, disc, leaf, star)
 MICRO = {"embed_dim": 64, "depth": 3, "num_heads": 2}
 
 
@@ -21,6 +23,15 @@ def micro(monkeypatch: pytest.MonkeyPatch) -> str:
     """Registers a tiny architecture and returns its name."""
     monkeypatch.setitem(VARIANTS, "vit_micro", MICRO)
     return "vit_micro"
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Runs PyTorch on one thread: tiny products are faster, and sums have one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -33,27 +44,48 @@ def vit() -> VisionTransformer:
     return model
 
 
-def draw_pattern(kind: int, rng: random.Random, size: int = 64, cells: int = 4) -> Image.Image:
-    """Draws a mosaic of one of four pairs of complementary colours.
+def run_options(data: Path, out: Path, *extra: str) -> list[str]:
+    """Options of a run of the micro network that takes seconds; `extra` comes last and wins."""
+    options = (
+        "--arch vit_micro --patch_size 8 --global_crops_size 32 --local_crops_size 16 "
+        "--local_crops_number 2 --batch_size_per_gpu 16 --num_workers 0 --warmup_epochs 1 "
+        "--lr 0.016 --momentum_teacher 0.96 --drop_path_rate 0 --device cpu "
+        f"--out_dim {OUT_DIM}"
+    )
+    return ["--data_path", str(data), "--output_dir", str(out), *options.split(), *extra]
 
-    Both colours cover half of the image, so every kind has the same grey mean and only a network
-    that looks at parts of the picture can tell kinds apart.
+
+def draw_scene(rng: np.random.Generator, size: int = 96) -> Image.Image:
+    """Draws a scene of its own: a textured ground and three shapes in random colours."""
+    colors = [tuple(int(v) for v in rng.integers(0, 256, 3)) for _ in range(5)]
+    image = textured_ground(size, size, colors[0], colors[1], rng)
+    for color in colors[2:]:
+        shape = SHAPES[rng.integers(len(SHAPES))]
+        center = (float(rng.uniform(0.2, 0.8)), float(rng.uniform(0.2, 0.8)))
+        image = paste_shape(image, shape, color, center, float(rng.uniform(0.15, 0.35)))
+    return image
+
+
+def photograph(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Takes a picture of a scene: another frame, light and side each time."""
+    side = int(scene.width * rng.uniform(0.5, 1.0))
+    left, top = (int(rng.integers(0, scene.width - side + 1)) for _ in range(2))
+    picture = scene.crop((left, top, left + side, top + side)).resize((64, 64))
+    if rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    light = rng.uniform(0.4, 1.0)
+    return picture.point(lambda value: int(value * light))
+
+
+def write_scenes(folder: Path, per_scene: int, seed: int, scenes: int = 16) -> Path:
+    """Fills folder/SCENE/NUMBER.png with pictures and returns the folder.
+
+    The scenes are the same for every seed; only the pictures of them differ.
     """
-    hue = kind / 8
-    pair = [np.array(colorsys.hsv_to_rgb((hue + turn) % 1, 0.7, 1.0)) for turn in (0.0, 0.5)]
-    order = [0, 1] * (cells * cells // 2)
-    rng.shuffle(order)
-    mosaic = np.array([pair[i] for i in order]).reshape(cells, cells, 3)
-    light = rng.uniform(0.5, 1.0)
-    tiles = Image.fromarray((255 * light * mosaic).astype(np.uint8))
-    return tiles.resize((size, size), Image.Resampling.NEAREST)
-
-
-def write_patterns(folder: Path, per_class: int, seed: int, kinds: int = 4) -> Path:
-    """Fills folder/KIND/NUMBER.png with drawn patterns and returns the folder."""
-    rng = random.Random(seed)
-    for kind in range(kinds):
-        (folder / f"kind-{kind}").mkdir(parents=True)
-        for number in range(per_class):
-            draw_pattern(kind, rng).save(folder / f"kind-{kind}" / f"{number:03d}.png")
+    for number in range(scenes):
+        scene = draw_scene(np.random.default_rng((2021, number)))
+        rng = np.random.default_rng((seed, number))
+        (folder / f"scene-{number:02d}").mkdir(parents=True)
+        for index in range(per_scene):
+            photograph(scene, rng).save(folder / f"scene-{number:02d}" / f"{index:03d}.png")
     return folder

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from conftest import MICRO
 
 from dino_train.checkpoint import CheckpointError, load_teacher, save_checkpoint
 from dino_train.export import ExportError, export_model, measure_parity, normalise, open_session
@@ -41,11 +42,11 @@ def save_backbone(path: Path, vit: VisionTransformer, arch: str) -> Path:
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
+def checkpoint(tmp_path: Path, micro: str) -> Path:
     torch.manual_seed(2)
-    vit = build_vit("vit_tiny", 16, 96)
+    vit = build_vit(micro, 16, 96)
     torch.nn.init.normal_(vit.pos_embed)
-    return save_backbone(tmp_path / "checkpoint.pth", vit, "vit_tiny")
+    return save_backbone(tmp_path / "checkpoint.pth", vit, micro)
 
 
 @pytest.mark.parametrize("patch_size", [8, 16])
@@ -110,9 +111,13 @@ def test_export_writes_a_manifest_that_matches_its_file(checkpoint, tmp_path):
     assert manifest["schemaVersion"] == 1
     assert manifest["name"] == "mine"
     assert manifest["architecture"] == {
-        "family": "vit", "variant": "vit_tiny", "patchSize": 16, "embedDim": 192, "depth": 12,
-        "heads": 3,
-    }  # fmt: skip
+        "family": "vit",
+        "variant": "vit_micro",
+        "patchSize": 16,
+        "embedDim": MICRO["embed_dim"],
+        "depth": MICRO["depth"],
+        "heads": MICRO["num_heads"],
+    }
     assert manifest["file"] == {
         "path": "model.onnx",
         "sha256": sha256_of(out / "model.onnx"),

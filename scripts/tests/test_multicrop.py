@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from conftest import draw_pattern, write_patterns
+from conftest import write_scenes
 from PIL import Image
 
 from dino_train.data import ImageStore, list_samples
@@ -23,14 +23,14 @@ def coordinates(side: int = 128) -> Image.Image:
 
 
 def test_views_have_the_asked_number_and_sizes():
-    large, small = multi_crop(draw_pattern(0, random.Random(0)), SMALL, random.Random(1))
+    large, small = multi_crop(coordinates(), SMALL, random.Random(1))
     assert (large.shape, large.dtype) == ((2, 32, 32, 3), np.uint8)
     assert (small.shape, small.dtype) == ((3, 16, 16, 3), np.uint8)
 
 
 def test_no_local_views_is_allowed():
     options = MultiCropOptions(local_crops_number=0, global_crops_size=32)
-    views = multi_crop(draw_pattern(0, random.Random(0)), options, random.Random(1))
+    views = multi_crop(coordinates(), options, random.Random(1))
     (group,) = stack_views([views, views])
     assert group.shape == (4, 32, 32, 3)
 
@@ -108,7 +108,7 @@ def test_views_are_stacked_view_major():
 
 
 def test_views_depend_on_seed_epoch_and_image_but_not_on_workers(tmp_path):
-    store = ImageStore(list_samples([str(write_patterns(tmp_path / "p", 3, seed=1))]), 64)
+    store = ImageStore(list_samples([str(write_scenes(tmp_path / "p", 3, seed=1, scenes=4))]), 64)
 
     def batches(seed: int, epoch: int, workers: int) -> np.ndarray:
         loader, sampler = build_loader(store, SMALL, 4, seed, workers)

@@ -59,7 +59,8 @@ async function connect(
 ): Promise<Connection> {
   const { DINO_URL, DINO_API_KEY } = process.env;
   const given = options.url ?? DINO_URL;
-  if (given !== undefined) return { client: createClient({ url: checkUrl(given), apiKey: DINO_API_KEY, signal }), close: nothing };
+  if (given !== undefined)
+    return { client: createClient({ url: checkUrl(given), apiKey: DINO_API_KEY, signal }), close: nothing };
 
   const config = loadConfig(process.env, { dataDir: options.dataDir });
   const apiKey = DINO_API_KEY ?? config.apiKeys[0];
@@ -83,7 +84,10 @@ function checkUrl(text: string): string {
 /** The URL that `server.json` names, unless its process has ended without taking the file away. */
 async function findServer(dataDir: string): Promise<string | undefined> {
   try {
-    const { url, pid } = JSON.parse(await readFile(join(dataDir, SERVER_FILE), 'utf8')) as { url: string; pid: number };
+    const { url, pid } = JSON.parse(await readFile(join(dataDir, SERVER_FILE), 'utf8')) as {
+      url: string;
+      pid: number;
+    };
     if (!isRunning(pid)) return undefined;
     // "Every address" is where it listens; this machine is where to ask.
     return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
@@ -104,7 +108,11 @@ function isRunning(pid: number): boolean {
 
 async function startOwn(
   config: Config,
-  { apiKey, signal, storesNothing = false }: { apiKey?: string; signal: AbortSignal; storesNothing?: boolean },
+  {
+    apiKey,
+    signal,
+    storesNothing = false,
+  }: { apiKey?: string; signal: AbortSignal; storesNothing?: boolean },
 ): Promise<Connection> {
   // The service's libraries take a second to load: only here.
   const { startServer } = await import('../server.js');

@@ -21,9 +21,9 @@ export interface FoundFiles {
   readonly others: string[];
 }
 
-/** Whether a file's name, or an extension, is that of an image. */
-export function isImageName(name: string): boolean {
-  return IMAGE_EXTENSIONS.has((extname(name) || name).replace(/^\./, '').toLowerCase());
+/** Whether files with this extension (without the dot) are images. */
+export function isImageExtension(extension: string): boolean {
+  return IMAGE_EXTENSIONS.has(extension.toLowerCase());
 }
 
 /**
@@ -64,7 +64,7 @@ async function walk(folder: string, prefix: string, found: FoundFiles): Promise<
     const name = prefix + entry.name;
     if (entry.isDirectory()) {
       await walk(path, `${name}/`, found);
-    } else if (isImageName(entry.name)) {
+    } else if (isImageExtension(extname(entry.name).slice(1))) {
       const info = await stat(path).catch(() => undefined);
       // A link to a folder could lead in circles; one to nowhere fails when it is read.
       if (info?.isDirectory()) found.others.push(name);

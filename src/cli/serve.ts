@@ -9,7 +9,9 @@ export async function serve(flags: Partial<Record<SettingKey, unknown>>): Promis
     const server = await startServer(config);
     const { service } = server;
     if (config.apiKeys.length === 0 && !['127.0.0.1', '::1', 'localhost'].includes(config.host)) {
-      service.logger.warn(`listening on ${config.host} without DINO_API_KEYS: anyone who reaches it may read and write`);
+      service.logger.warn(
+        `listening on ${config.host} without DINO_API_KEYS: anyone who reaches it may read and write`,
+      );
     }
     closeWithGrace({ delay: (config.shutdownSeconds + 5) * 1000, logger: false }, async ({ err }) => {
       if (err) service.logger.fatal({ err }, 'the process ends on an error nobody caught');

@@ -19,7 +19,7 @@ export function toUnitVector(vector: Float32Array, dimension: number, what: stri
     if (!Number.isFinite(element))
       refuse(`${what} has an element that is not a finite number (index ${i}: ${element}).`);
     // In double precision the squares of float32 neither overflow nor vanish.
-    sum += element * element;
+    sum += element! * element!;
   }
   if (sum === 0) refuse(`${what} is all zeros and has no direction to compare.`);
   const norm = Math.sqrt(sum);

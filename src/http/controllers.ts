@@ -14,7 +14,10 @@ export function createControllers({ config, store, models, services }: AppParts)
   const images = new ImageInput(store, config.maxImageBytes);
   const { maxImagesPerRequest } = config;
   const factories = new Map<unknown, () => Controller>([
-    [EmbeddingsController, () => new EmbeddingsController({ embeddings: services.embeddings, images, maxImagesPerRequest })],
+    [
+      EmbeddingsController,
+      () => new EmbeddingsController({ embeddings: services.embeddings, images, maxImagesPerRequest }),
+    ],
     [AttentionController, () => new AttentionController({ attention: services.attention, images })],
     [MasksController, () => new MasksController({ masks: services.masks, images })],
     [ModelsController, () => new ModelsController(models)],

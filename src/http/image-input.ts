@@ -81,7 +81,10 @@ function decodeText(text: string): Uint8Array {
     }
     base64 = text.slice(comma + 1);
   } else if (/^https?:/i.test(text)) {
-    throw new DinoError('invalid-request', 'This server does not fetch images by URL. Send the bytes, a data: URI or base64.');
+    throw new DinoError(
+      'invalid-request',
+      'This server does not fetch images by URL. Send the bytes, a data: URI or base64.',
+    );
   }
   if (!BASE64.test(base64)) {
     throw new DinoError('invalid-request', 'The image is neither a data: URI nor base64.');

@@ -5,4 +5,5 @@ import type { Request } from 'express';
 export const CONTROLLERS = 'controllers';
 
 /** Each application has controllers of its own, so that several can live in one process. */
-export const iocContainer: IocContainerFactory<Request> = (request) => request.app.locals[CONTROLLERS] as IocContainer;
+export const iocContainer: IocContainerFactory<Request> = (request) =>
+  request.app.locals[CONTROLLERS] as IocContainer;

@@ -14,7 +14,9 @@ const metadataSchema: z.ZodType<Metadata> = z.record(
   z.union([z.string(), z.number(), z.boolean(), z.array(z.string()), z.array(z.number())]),
 );
 
-const itemsSchema = z.array(z.strictObject({ id: z.string().optional(), metadata: metadataSchema.optional() }));
+const itemsSchema = z.array(
+  z.strictObject({ id: z.string().optional(), metadata: metadataSchema.optional() }),
+);
 
 /** Metadata in a query string or a form's field; none where there is no text. @throws DinoError invalid-request */
 export function parseMetadata(text: string | undefined): Metadata {
@@ -22,11 +24,17 @@ export function parseMetadata(text: string | undefined): Metadata {
 }
 
 /** What belongs to the files of a batch, in their order. @throws DinoError invalid-request */
-export function parseBatchItems(text: string | undefined, files: number): { id?: string; metadata?: Metadata }[] {
+export function parseBatchItems(
+  text: string | undefined,
+  files: number,
+): { id?: string; metadata?: Metadata }[] {
   if (text === undefined) return [];
   const items = check('items', itemsSchema, text);
   if (items.length !== files) {
-    throw new DinoError('invalid-request', `items describes ${items.length} images, but there are ${files} files.`);
+    throw new DinoError(
+      'invalid-request',
+      `items describes ${items.length} images, but there are ${files} files.`,
+    );
   }
   return items;
 }

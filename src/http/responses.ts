@@ -21,7 +21,9 @@ export function parseJsonOption(name: string, text: string | undefined): unknown
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new DinoError('invalid-request', `${name} is not valid JSON: ${(cause as Error).message}`, { cause });
+    throw new DinoError('invalid-request', `${name} is not valid JSON: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

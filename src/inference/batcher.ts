@@ -81,7 +81,10 @@ export class Batcher {
     for (const entry of this.#queue) {
       if (entry.signal?.aborted) {
         entry.reject(entry.signal.reason);
-      } else if (batch.length < this.#options.maxBatch && (batch.length === 0 || batch[0]!.key === entry.key)) {
+      } else if (
+        batch.length < this.#options.maxBatch &&
+        (batch.length === 0 || batch[0]!.key === entry.key)
+      ) {
         batch.push(entry);
       } else {
         rest.push(entry);

@@ -29,7 +29,11 @@ export class EmbeddingService {
   async embed(bytes: Uint8Array, model: Model, signal?: AbortSignal): Promise<ImageEmbedding> {
     const { pixels, info } = await this.#reader.forEmbedding(bytes, model.manifest.preprocessing);
     const features = await model.extractor.extract(pixels, ['embedding'], signal);
-    return { vector: normalise(features.embedding!), info, patches: features.grid.width * features.grid.height };
+    return {
+      vector: normalise(features.embedding!),
+      info,
+      patches: features.grid.width * features.grid.height,
+    };
   }
 }
 

@@ -57,7 +57,10 @@ export class FeatureExtractor {
     const extractor = new FeatureExtractor(options);
     try {
       const { crop } = options.manifest.preprocessing;
-      const blank = () => ({ pixels: { data: new Uint8Array(crop * crop * 3), width: crop, height: crop }, names: ['embedding'] as const });
+      const blank = () => ({
+        pixels: { data: new Uint8Array(crop * crop * 3), width: crop, height: crop },
+        names: ['embedding'] as const,
+      });
       await Promise.all(Array.from({ length: options.workers }, () => extractor.#run([blank()])));
     } catch (error) {
       await extractor.close();
@@ -103,7 +106,9 @@ export class FeatureExtractor {
       images,
       names,
     };
-    const { outputs, seconds } = await this.#pool.run(task, { transferList: images.map((image) => image.buffer) });
+    const { outputs, seconds } = await this.#pool.run(task, {
+      transferList: images.map((image) => image.buffer),
+    });
     this.#options.observe?.ran(seconds);
     const patch = this.manifest.architecture.patchSize;
     const grid = { height: height / patch, width: width / patch };

@@ -46,9 +46,10 @@ export default async function runBatch(task: BatchTask): Promise<BatchAnswer> {
   const pixels = new Uint8Array(images.length * height * width * 3);
   images.forEach((image, i) => pixels.set(image, i * height * width * 3));
   const started = performance.now();
-  const results = await model.run({ pixels: new Tensor('uint8', pixels, [images.length, height, width, 3]) }, [
-    ...task.names,
-  ]);
+  const results = await model.run(
+    { pixels: new Tensor('uint8', pixels, [images.length, height, width, 3]) },
+    [...task.names],
+  );
   const seconds = (performance.now() - started) / 1000;
   const outputs: Partial<Record<FeatureName, Float32Array<ArrayBuffer>>> = {};
   for (const name of task.names) {

@@ -1,4 +1,4 @@
-import { assertCellMask, cellEdges, type CellMask } from './grid-cover.js';
+import { assertCellMask, cellEdges, type CellMask } from '../vision/grid-cover.js';
 
 /** `[x, y, width, height]` in px; all 0 for a mask without pixels. */
 export type BoundingBox = [x: number, y: number, width: number, height: number];

@@ -1,5 +1,5 @@
 import { DinoError } from '../errors.js';
-import { assertCellMask, cellEdges, type CellMask } from './grid-cover.js';
+import { assertCellMask, cellEdges, type CellMask } from '../vision/grid-cover.js';
 
 /** COCO's run-length encoding in its compressed form, as pycocotools reads and writes it. */
 export interface CompressedRle {

@@ -1,5 +1,6 @@
-import { promisify } from 'node:util';
-import { deflate } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createDeflate } from 'node:zlib';
 
 /** The same row of pixels several times over, top to bottom. */
 export interface RowRun {
@@ -15,9 +16,8 @@ const INDEXED = 3;
 const UP = 2;
 
 /**
- * Writes a PNG of 8 bits a pixel in which rows repeat, as in every picture made of patches. A repeated row
- * costs one byte to prepare, so a mask of 50 megapixels does not hold up the event loop; zlib runs on another
- * thread.
+ * Writes a PNG of 8 bits a pixel in which rows repeat, as in every picture made of patches. Repeated rows cost
+ * next to nothing here and zlib runs on another thread, so a mask of 50 megapixels does not hold up the event loop.
  *
  * @param picture.runs rows of equal length; their counts sum to the height, at least 1
  * @param picture.palette RGBA, 4 bytes an index; without it the pixels are grey values
@@ -30,23 +30,33 @@ export async function encodeRowsAsPng(picture: {
   const width = runs[0]?.row.length ?? 0;
   const height = runs.reduce((sum, { count }) => sum + count, 0);
   if (width === 0 || height === 0) throw new RangeError(`a picture of ${width} x ${height} px`);
-  // Zero-filled memory is not touched until something is written to it.
-  const filtered = Buffer.alloc((width + 1) * height);
-  let offset = 0;
-  for (const { row, count } of runs) {
-    if (row.length !== width) throw new RangeError(`rows of ${width} and of ${row.length} px`);
-    for (let repeat = 0; repeat < count; repeat++, offset += width + 1) {
-      if (repeat === 0) filtered.set(row, offset + 1);
-      else filtered[offset] = UP;
-    }
-  }
+  if (runs.some(({ row }) => row.length !== width)) throw new RangeError('rows of different lengths');
+  const compressed: Buffer[] = [];
+  await pipeline(Readable.from(filteredRows(runs, width)), createDeflate(), async (pieces) => {
+    for await (const piece of pieces) compressed.push(piece as Buffer);
+  });
   return Buffer.concat([
     SIGNATURE,
     chunk('IHDR', header(width, height, palette === undefined ? GREY : INDEXED)),
     ...(palette === undefined ? [] : paletteChunks(palette)),
-    chunk('IDAT', await promisify(deflate)(filtered)),
+    chunk('IDAT', Buffer.concat(compressed)),
     chunk('IEND', Buffer.alloc(0)),
   ]);
+}
+
+/** The rows as PNG stores them, each after the number of its filter, in pieces of about a megabyte. */
+function* filteredRows(runs: readonly RowRun[], width: number): Generator<Buffer> {
+  const stride = width + 1;
+  const tallest = runs.reduce((most, { count }) => Math.max(most, count), 0);
+  const repeats = Buffer.alloc(stride * Math.min(tallest, Math.ceil(1_000_000 / stride)));
+  for (let offset = 0; offset < repeats.length; offset += stride) repeats[offset] = UP;
+  for (const { row, count } of runs) {
+    if (count === 0) continue;
+    const first = Buffer.alloc(stride);
+    first.set(row, 1);
+    yield first;
+    for (let left = (count - 1) * stride; left > 0; left -= repeats.length) yield repeats.subarray(0, left);
+  }
 }
 
 /**

@@ -1,8 +1,7 @@
 import sharp from 'sharp';
-import type { Grid } from '../inference/features.js';
-import { cellEdges } from '../segmentation/grid-cover.js';
 import { fitWithin, MAX_PICTURE_PIXELS, paintOn } from './backdrop.js';
 import { heatPalette, toHeatIndices } from './colour-map.js';
+import { cellEdges, type CoverGrid } from './grid-cover.js';
 import { colourGreyPng, encodeRowsAsPng, type RowRun } from './indexed-png.js';
 import type { Size } from './resample.js';
 
@@ -12,7 +11,7 @@ export type Interpolation = 'nearest' | 'bicubic';
 export interface HeatMapOptions {
   /** One value a patch, row by row: `grid.height * grid.width`; any finite numbers, shown from lowest to highest. */
   readonly values: Float32Array;
-  readonly grid: Grid;
+  readonly grid: CoverGrid;
   /** Default `nearest`, as in the original `visualize_attention.py`. */
   readonly interpolation?: Interpolation;
 }
@@ -111,7 +110,7 @@ async function heatPng(map: HeatMapOptions, size: Size, opacity: number): Promis
   return colourGreyPng(grey, palette);
 }
 
-function patchRows(indices: Uint8Array, grid: Grid, size: Size): RowRun[] {
+function patchRows(indices: Uint8Array, grid: CoverGrid, size: Size): RowRun[] {
   const columns = cellEdges(size.width, grid.width);
   const rows = cellEdges(size.height, grid.height);
   return Array.from({ length: grid.height }, (_, row) => {

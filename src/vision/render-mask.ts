@@ -1,6 +1,5 @@
-import type { Grid } from '../inference/features.js';
-import { assertCellMask, cellEdges, type CellMask } from '../segmentation/grid-cover.js';
 import { MAX_PICTURE_PIXELS, paintOn } from './backdrop.js';
+import { assertCellMask, cellEdges, type CellMask, type CoverGrid } from './grid-cover.js';
 import { encodeRowsAsPng, type RowRun } from './indexed-png.js';
 
 export interface PhotoMask {
@@ -8,7 +7,7 @@ export interface PhotoMask {
   readonly image: Uint8Array;
   /** One byte a patch, row by row; any value but 0 is the object. */
   readonly cells: Uint8Array;
-  readonly grid: Grid;
+  readonly grid: CoverGrid;
 }
 
 const OUTSIDE = 0;

@@ -46,8 +46,9 @@ export class AddPhotos {
   choose(files: File[]): void {
     this.#photos = files;
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    const what = files.length === 1 ? files[0].name : `${count(files.length)} photos`;
-    this.#chosen.textContent = files.length === 0 ? 'No photo chosen yet.' : `${what}, ${(bytes / 1e6).toFixed(1)} MB`;
+    const what = files.length === 1 ? files[0]!.name : `${count(files.length)} photos`;
+    this.#chosen.textContent =
+      files.length === 0 ? 'No photo chosen yet.' : `${what}, ${(bytes / 1e6).toFixed(1)} MB`;
     this.#status.textContent = '';
     this.#problem.textContent = '';
     this.#bar.hidden = true;
@@ -115,8 +116,11 @@ export class AddPhotos {
     if (unchanged > 0) parts.push(`${count(unchanged)} there already`);
     if (failures.length > 0) parts.push(`${count(failures.length)} refused`);
     this.#status.textContent = `${before}${count(done)} of ${count(total)}: ${parts.join(', ')}`;
-    const listed = failures.slice(0, MAX_LISTED).map(({ name, detail }) => create('li', {}, create('strong', { textContent: name }), ` ${detail}`));
-    if (failures.length > MAX_LISTED) listed.push(create('li', { textContent: `and ${count(failures.length - MAX_LISTED)} more` }));
+    const listed = failures
+      .slice(0, MAX_LISTED)
+      .map(({ name, detail }) => create('li', {}, create('strong', { textContent: name }), ` ${detail}`));
+    if (failures.length > MAX_LISTED)
+      listed.push(create('li', { textContent: `and ${count(failures.length - MAX_LISTED)} more` }));
     this.#failures.replaceChildren(...listed);
   }
 }

@@ -34,6 +34,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether requests go with a key. */
+export function hasKey(): boolean {
+  return sessionStorage.getItem(KEY_ITEM) !== null;
+}
+
 /** Path of a stored image; ids may hold slashes. */
 export function imagePath(collection: string, id: string, part = ''): string {
   return `${collectionPath(collection)}/images/${encodeURIComponent(id)}${part}`;
@@ -81,7 +86,7 @@ export function jsonBody(body: unknown): RequestInit {
  * @returns a URL; give it to `URL.revokeObjectURL` when the picture is no longer shown
  */
 export async function pictureUrl(path: string, signal?: AbortSignal): Promise<string> {
-  if (sessionStorage.getItem(KEY_ITEM) === null) return path;
+  if (!hasKey()) return path;
   const response = await request(path, { signal });
   return URL.createObjectURL(await response.blob());
 }
@@ -100,7 +105,11 @@ async function send(path: string, init: RequestInit, key: string | null): Promis
 async function readError(response: Response): Promise<ApiError> {
   const text = await response.text();
   const wait = Number(response.headers.get('Retry-After') ?? NaN);
-  return new ApiError(detailOf(text) ?? `The server answered ${response.status} ${response.statusText}.`, response.status, wait || undefined);
+  return new ApiError(
+    detailOf(text) ?? `The server answered ${response.status} ${response.statusText}.`,
+    response.status,
+    wait || undefined,
+  );
 }
 
 /** The `detail` of problem+json; undefined for what a proxy may answer in the server's place. */

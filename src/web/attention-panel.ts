@@ -72,7 +72,7 @@ export class AttentionPanel {
     if (this.#maps === undefined) return;
     const { attention, grid, heads } = this.#maps;
     const head = this.#head;
-    const values = head === MEAN ? meanOfHeads(attention) : attention[Number(head)];
+    const values = head === MEAN ? meanOfHeads(attention) : attention[Number(head)]!;
     this.#canvas.width = grid.width;
     this.#canvas.height = grid.height;
     contextOf(this.#canvas).putImageData(new ImageData(heatPixels(values), grid.width, grid.height), 0, 0);

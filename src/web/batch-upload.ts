@@ -41,11 +41,13 @@ export async function uploadPhotos(parts: {
   const failures: { name: string; detail: string }[] = [];
   let done = 0;
   const pending = inBatches(photos);
-  for (let batch = pending.shift(); batch !== undefined; batch = pending.shift()) {
+  while (pending.length > 0) {
+    const batch = pending.shift()!;
     try {
       const { results } = await postBatch(collection, batch, signal);
       results.forEach(({ status, error }, index) => {
-        if (status === 'failed') failures.push({ name: batch![index].file.name, detail: error?.detail ?? 'refused' });
+        if (status === 'failed')
+          failures.push({ name: batch[index]!.file.name, detail: error?.detail ?? 'refused' });
         else counts[status === 'unchanged' ? 'unchanged' : 'stored'] += 1;
       });
     } catch (error) {
@@ -56,7 +58,7 @@ export async function uploadPhotos(parts: {
         continue;
       }
       if (error.status === 0) throw error;
-      failures.push({ name: batch[0].file.name, detail: error.message });
+      failures.push({ name: batch[0]!.file.name, detail: error.message });
     }
     done += batch.length;
     onProgress({ done, ...counts, failures });
@@ -77,13 +79,21 @@ function inBatches(photos: readonly Photo[]): Photo[][] {
   return batches;
 }
 
-async function postBatch(collection: string, batch: readonly Photo[], signal: AbortSignal): Promise<BatchResponse> {
+async function postBatch(
+  collection: string,
+  batch: readonly Photo[],
+  signal: AbortSignal,
+): Promise<BatchResponse> {
   const form = new FormData();
   form.append('items', JSON.stringify(batch.map(({ metadata }) => ({ metadata }))));
   for (const { file } of batch) form.append('images', file);
   for (let tries = 1; ; tries++) {
     try {
-      return await requestJson(`${collectionPath(collection)}/images`, { method: 'POST', body: form, signal });
+      return await requestJson(`${collectionPath(collection)}/images`, {
+        method: 'POST',
+        body: form,
+        signal,
+      });
     } catch (error) {
       const isBusy = error instanceof ApiError && [429, 503].includes(error.status);
       if (!isBusy || tries === MAX_TRIES) throw error;

@@ -28,10 +28,14 @@ export class Collections {
   async refresh(preferred?: string, signal?: AbortSignal): Promise<void> {
     const { collections } = await requestJson<CollectionList>('v1/collections', { signal });
     const largest = [...collections].sort((a, b) => b.count - a.count)[0]?.name;
-    const wanted = [preferred, this.#select.value, largest].find((name) => collections.some((known) => known.name === name));
+    const wanted = [preferred, this.#select.value, largest].find((name) =>
+      collections.some((known) => known.name === name),
+    );
     this.#all = collections;
     this.#select.replaceChildren(
-      ...collections.map(({ name, count: images }) => new Option(`${name} (${count(images)})`, name, false, name === wanted)),
+      ...collections.map(
+        ({ name, count: images }) => new Option(`${name} (${count(images)})`, name, false, name === wanted),
+      ),
     );
     this.#names.replaceChildren(...collections.map(({ name }) => new Option(name)));
     this.#select.disabled = collections.length === 0;

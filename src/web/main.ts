@@ -9,7 +9,7 @@ import { NeighboursPanel } from './neighbours-panel.js';
 import { listenForPhotos } from './photo-input.js';
 import { PhotoPanel } from './photo-panel.js';
 import { showShellExamples } from './shell-examples.js';
-import type { Subject } from './subject.js';
+import { nameOf, type Subject } from './subject.js';
 import { Trail } from './trail.js';
 
 /** Statuses that say: this image can't be read. */
@@ -19,7 +19,7 @@ const serverProblem = element('server-problem', HTMLElement);
 const back = element('back', HTMLButtonElement);
 const add = element('add', HTMLDetailsElement);
 
-const photo = new PhotoPanel();
+const photo = new PhotoPanel(refusePhoto);
 const attention = new AttentionPanel(refusePhoto);
 const mask = new MaskPanel({ refuse: refusePhoto, onSettings: showExamples });
 const collections = new Collections(() => {
@@ -38,9 +38,11 @@ const neighbours = new NeighboursPanel({
 });
 const addPhotos = new AddPhotos({ collections, onStored: refresh });
 const trail = new Trail((returned) => void show(returned));
+let subject = trail.current;
 
 /** Shows everything there is to know about a subject, or, without one, where to begin. */
-async function show(subject: Subject | undefined): Promise<void> {
+async function show(next: Subject | undefined): Promise<void> {
+  subject = next;
   document.body.classList.toggle('has-subject', subject !== undefined);
   back.hidden = !trail.hasPast;
   showExamples();
@@ -48,7 +50,12 @@ async function show(subject: Subject | undefined): Promise<void> {
     for (const panel of [photo, attention, mask]) panel.clear();
     await neighbours.show(undefined);
   } else {
-    await Promise.all([photo.show(subject), attention.show(subject), mask.show(subject), neighbours.show(subject)]);
+    await Promise.all([
+      photo.show(subject),
+      attention.show(subject),
+      mask.show(subject),
+      neighbours.show(subject),
+    ]);
   }
 }
 
@@ -61,8 +68,9 @@ function visit(subject: Subject): void {
 function refusePhoto(error: ApiError): boolean {
   const isItsFault = error.status >= 400 && error.status < 500 && ![401, 429].includes(error.status);
   if (isItsFault) {
+    const name = subject === undefined ? '' : `${nameOf(subject)}: `;
     void show(undefined);
-    photo.refuse(error.message);
+    photo.refuse(name + error.message);
   }
   return isItsFault;
 }
@@ -86,8 +94,12 @@ async function reportingProblems(task: () => Promise<void>): Promise<void> {
 }
 
 function showExamples(): void {
-  const subject = trail.current;
-  showShellExamples({ subject, collection: collections.selected?.name, k: neighbours.k, threshold: mask.threshold });
+  showShellExamples({
+    subject,
+    collection: collections.selected?.name,
+    k: neighbours.k,
+    threshold: mask.threshold,
+  });
 }
 
 listenForPhotos({
@@ -100,8 +112,8 @@ listenForPhotos({
 });
 back.addEventListener('click', () => history.back());
 
-const linked = trail.current;
-if (linked !== undefined && 'collection' in linked) void show(linked);
+const linked = subject;
+if (linked !== undefined) void show(linked);
 await reportingProblems(async () => {
   const model = await showModel();
   if (model !== undefined) mask.offerHeads(model.heads);

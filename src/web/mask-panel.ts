@@ -21,7 +21,7 @@ export class MaskPanel {
   readonly #threshold = element('threshold', HTMLInputElement);
   readonly #head = element('mask-head', HTMLSelectElement);
   readonly #measures = element('measures', HTMLElement);
-  readonly #nothing = element('mask-nothing', HTMLElement);
+  readonly #reason = element('mask-reason', HTMLElement);
   readonly #download = element('mask-download', HTMLAnchorElement);
   readonly #onSettings: () => void;
   #subject: Subject | undefined;
@@ -40,7 +40,9 @@ export class MaskPanel {
   }
 
   offerHeads(heads: number): void {
-    this.#head.append(...Array.from({ length: heads }, (_, head) => new Option(`Head ${head}`, String(head))));
+    this.#head.append(
+      ...Array.from({ length: heads }, (_, head) => new Option(`Head ${head}`, String(head))),
+    );
   }
 
   async show(subject: Subject): Promise<void> {
@@ -66,7 +68,11 @@ export class MaskPanel {
 
   async #ask(subject: Subject): Promise<void> {
     const head = this.#head.value;
-    const options = { threshold: this.threshold, head: Number.isNaN(Number(head)) ? head : Number(head), format: 'png' };
+    const options = {
+      threshold: this.threshold,
+      head: Number.isNaN(Number(head)) ? head : Number(head),
+      format: 'png',
+    };
     await this.#panel.run(
       async (signal) => {
         const answer = await askAbout<MaskAnswer>(subject, 'v1/masks', options, signal);
@@ -78,7 +84,7 @@ export class MaskPanel {
       (found) => {
         if (found === undefined) {
           this.#empty();
-          this.#nothing.textContent = 'Nothing stands out at this threshold.';
+          this.#reason.textContent = 'Nothing stands out at this threshold.';
         } else {
           this.#present(found, nameOf(subject));
         }
@@ -93,7 +99,7 @@ export class MaskPanel {
     const [x, y, width, height] = mask.bbox;
     const rows = [
       ['Area', `${percent(mask.area / (answer.width * answer.height), 1)}`, `${count(mask.area)} px`],
-      ['Box', `${width} × ${height} px`, `at ${x}, ${y}`],
+      ['Box', `${width} × ${height}`, `px, at ${x}, ${y}`],
       ['Score', mask.score.toFixed(2), mask.head === null ? 'all heads' : `head ${mask.head}`],
     ];
     this.#measures.replaceChildren(
@@ -106,11 +112,15 @@ export class MaskPanel {
         ),
       ),
     );
-    this.#measures.title = mask.reason;
-    this.#nothing.textContent = '';
+    this.#reason.textContent = mask.reason;
     URL.revokeObjectURL(this.#download.href);
     this.#download.href = URL.createObjectURL(png);
-    this.#download.download = `${name.split('/').at(-1)?.replace(/\.\w+$/, '') ?? 'photo'}-mask.png`;
+    this.#download.download = `${
+      name
+        .split('/')
+        .at(-1)
+        ?.replace(/\.\w+$/, '') ?? 'photo'
+    }-mask.png`;
     this.#download.hidden = false;
   }
 
@@ -118,12 +128,14 @@ export class MaskPanel {
     this.#canvas.hidden = true;
     this.#download.hidden = true;
     this.#measures.replaceChildren();
-    this.#nothing.textContent = '';
+    this.#reason.textContent = '';
   }
 }
 
 /** The page's policy forbids to fetch a `data:` URI. */
 function decodeDataUri(uri: string): Blob {
-  const bytes = Uint8Array.from(atob(uri.slice(uri.indexOf(',') + 1)), (character) => character.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(uri.slice(uri.indexOf(',') + 1)), (character) =>
+    character.charCodeAt(0),
+  );
   return new Blob([bytes], { type: 'image/png' });
 }

@@ -5,10 +5,10 @@ const LONGER_SIDE = 960;
 /** In px of the overlay. */
 const OUTLINE = 3;
 
-/** RGBA: the ground is dimmed, the object tinted, its outline bright, as in the server's own overlays. */
-const GROUND = [0, 0, 0, 150];
-const OBJECT = [255, 196, 0, 40];
-const EDGE = [255, 196, 0, 255];
+/** The ground is dimmed, the object tinted, its outline bright, as in the server's own overlays; ABGR. */
+const GROUND = 0x96000000;
+const OBJECT = 0x3800c4ff;
+const EDGE = 0xff00c4ff;
 
 /** A mask, ready to be laid over its photo. */
 export interface MaskPicture {
@@ -30,17 +30,21 @@ export async function readMask(png: Blob): Promise<MaskPicture> {
   context.drawImage(bitmap, 0, 0, width, height);
   bitmap.close();
   const grey = context.getImageData(0, 0, width, height).data;
-  const inside = Uint8Array.from({ length: width * height }, (_, pixel) => (grey[pixel * 4] > 127 ? 1 : 0));
+  const inside = Uint8Array.from({ length: width * height }, (_, pixel) => (grey[pixel * 4]! > 127 ? 1 : 0));
   return { pixels: paint(inside, width, height), scale };
 }
 
 /** @param bbox of the mask, `[x, y, width, height]` in its own pixels; drawn as a dashed box */
-export function drawMask(canvas: HTMLCanvasElement, { pixels, scale }: MaskPicture, bbox: readonly number[]): void {
+export function drawMask(
+  canvas: HTMLCanvasElement,
+  { pixels, scale }: MaskPicture,
+  bbox: readonly number[],
+): void {
   canvas.width = pixels.width;
   canvas.height = pixels.height;
   const context = contextOf(canvas);
   context.putImageData(pixels, 0, 0);
-  const [x, y, width, height] = bbox.map((value) => value * scale);
+  const [x = 0, y = 0, width = 0, height = 0] = bbox.map((value) => value * scale);
   context.lineWidth = 2;
   context.setLineDash([10, 8]);
   context.strokeStyle = 'white';
@@ -49,22 +53,26 @@ export function drawMask(canvas: HTMLCanvasElement, { pixels, scale }: MaskPictu
 
 function paint(inside: Uint8Array, width: number, height: number): ImageData {
   const image = new ImageData(width, height);
+  const words = new Uint32Array(image.data.buffer);
   for (let y = 0; y < height; y++) {
+    const above = Math.max(0, y - OUTLINE) * width;
+    const row = y * width;
+    const below = Math.min(height - 1, y + OUTLINE) * width;
     for (let x = 0; x < width; x++) {
-      const pixel = y * width + x;
-      const colour = inside[pixel] === 0 ? GROUND : isEdge(inside, width, height, x, y) ? EDGE : OBJECT;
-      image.data.set(colour, pixel * 4);
+      const left = Math.max(0, x - OUTLINE);
+      const right = Math.min(width - 1, x + OUTLINE);
+      // Near the ground, but not merely near the end of the picture.
+      const isEdge =
+        inside[row + left] === 0 ||
+        inside[row + right] === 0 ||
+        inside[above + x] === 0 ||
+        inside[below + x] === 0 ||
+        inside[above + left] === 0 ||
+        inside[above + right] === 0 ||
+        inside[below + left] === 0 ||
+        inside[below + right] === 0;
+      words[row + x] = inside[row + x] === 0 ? GROUND : isEdge ? EDGE : OBJECT;
     }
   }
   return image;
-}
-
-/** Near the ground, but not merely near the end of the picture. */
-function isEdge(inside: Uint8Array, width: number, height: number, x: number, y: number): boolean {
-  const [left, right] = [Math.max(0, x - OUTLINE), Math.min(width - 1, x + OUTLINE)];
-  const [top, bottom] = [Math.max(0, y - OUTLINE), Math.min(height - 1, y + OUTLINE)];
-  const at = (column: number, row: number) => inside[row * width + column] === 0;
-  return (
-    at(left, y) || at(right, y) || at(x, top) || at(x, bottom) || at(left, top) || at(right, top) || at(left, bottom) || at(right, bottom)
-  );
 }

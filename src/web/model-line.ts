@@ -34,6 +34,7 @@ function knnResults({ manifest }: Model): KnnResult[] {
   const { knn } = (manifest.evaluation ?? {}) as { knn?: unknown };
   if (!Array.isArray(knn)) return [];
   return (knn as Partial<KnnResult>[]).filter(
-    (result): result is KnnResult => typeof result.dataset === 'string' && typeof result.k === 'number' && typeof result.top1 === 'number',
+    (result): result is KnnResult =>
+      typeof result.dataset === 'string' && typeof result.k === 'number' && typeof result.top1 === 'number',
   );
 }

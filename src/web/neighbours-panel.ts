@@ -1,4 +1,12 @@
-import { collectionPath, jsonBody, requestJson, type ApiError, type Collection, type ImageList, type SearchAnswer } from './api.js';
+import {
+  collectionPath,
+  jsonBody,
+  requestJson,
+  type ApiError,
+  type Collection,
+  type ImageList,
+  type SearchAnswer,
+} from './api.js';
 import type { Collections } from './collections.js';
 import { count, element } from './elements.js';
 import { Panel } from './panel.js';
@@ -13,6 +21,7 @@ export class NeighboursPanel {
   readonly #panel: Panel;
   readonly #collections: Collections;
   readonly #onPick: (subject: StoredSubject) => void;
+  readonly #root = element('neighbours', HTMLElement);
   readonly #heading = element('neighbours-heading', HTMLElement);
   readonly #summary = element('neighbours-summary', HTMLElement);
   readonly #pictures = element('pictures', HTMLOListElement);
@@ -28,7 +37,7 @@ export class NeighboursPanel {
     onPick: (subject: StoredSubject) => void;
     onSettings: () => void;
   }) {
-    this.#panel = new Panel(element('neighbours', HTMLElement), parts.refuse);
+    this.#panel = new Panel(this.#root, parts.refuse);
     this.#collections = parts.collections;
     this.#onPick = parts.onPick;
     this.#k.addEventListener('change', () => {
@@ -58,6 +67,7 @@ export class NeighboursPanel {
     const subject = this.#subject;
     this.#panel.cancel();
     this.#more.hidden = true;
+    this.#root.classList.toggle('without-collections', collection === undefined);
     this.#empty.hidden = collection !== undefined && collection.count > 0;
     this.#heading.textContent = subject === undefined ? 'Stored photos' : `Nearest to ${nameOf(subject)}`;
     if (collection === undefined || collection.count === 0) {
@@ -100,7 +110,9 @@ export class NeighboursPanel {
     await this.#panel.run(
       (signal) => requestJson<ImageList>(`${collectionPath(name)}/images?${query}`, { signal }),
       (page) => {
-        const cards = page.images.map(({ id, metadata }) => pictureCard({ collection: name, id, metadata }, this.#onPick));
+        const cards = page.images.map(({ id, metadata }) =>
+          pictureCard({ collection: name, id, metadata }, this.#onPick),
+        );
         if (cursor === null) this.#pictures.replaceChildren(...cards);
         else this.#pictures.append(...cards);
         const shown = this.#pictures.children.length;

@@ -1,7 +1,10 @@
 import { element } from './elements.js';
 
 /** A photo comes from the file picker, is dropped anywhere on the page, or is pasted. */
-export function listenForPhotos(parts: { onPhoto: (file: File) => void; onBatch: (files: File[]) => void }): void {
+export function listenForPhotos(parts: {
+  onPhoto: (file: File) => void;
+  onBatch: (files: File[]) => void;
+}): void {
   const { onPhoto, onBatch } = parts;
   const input = element('photo', HTMLInputElement);
   input.addEventListener('change', () => {
@@ -37,7 +40,7 @@ export function listenForPhotos(parts: { onPhoto: (file: File) => void; onBatch:
     event.preventDefault();
     const isForForm = event.target instanceof Node && element('add', HTMLElement).contains(event.target);
     if (isForForm || files.length > 1) onBatch(files);
-    else onPhoto(files[0]);
+    else onPhoto(files[0]!);
   });
 }
 

@@ -1,42 +1,65 @@
+import { collectionPath, hasKey } from './api.js';
 import { element } from './elements.js';
-import { nameOf, type Subject } from './subject.js';
+import type { Subject } from './subject.js';
 
-/** The page's questions as they are asked from a shell, with the settings that are chosen at the moment. */
-export function showShellExamples(settings: {
-  subject: Subject | undefined;
-  collection: string | undefined;
-  k: number;
-  threshold: number;
-}): void {
-  const { subject, collection = 'photos', k, threshold } = settings;
-  const base = new URL('.', location.href).href;
-  const search = `${base}v1/collections/${encodeURIComponent(collection)}/search`;
-  const questions: [string, string][] = [
-    ['Attention, all heads as one picture', `${base}v1/attention?overlay=true`],
-    ['Mask', `${base}v1/masks?threshold=${threshold}`],
-    [`The ${k} nearest in ${collection}`, search],
-    ['Embedding', `${base}v1/embeddings`],
+/** What the page asks at the moment. */
+interface Settings {
+  readonly subject: Subject | undefined;
+  readonly collection: string | undefined;
+  readonly k: number;
+  readonly threshold: number;
+}
+
+interface Question {
+  readonly title: string;
+  readonly path: string;
+  readonly options: Readonly<Record<string, string | number | boolean>>;
+  /** More words for curl. */
+  readonly words?: readonly string[];
+}
+
+/** Shows the page's questions as they are asked from a shell. */
+export function showShellExamples({ subject, collection = 'photos', k, threshold }: Settings): void {
+  const picture = ['-H', 'Accept: image/png', '-o', 'attention.png'];
+  const questions: Question[] = [
+    {
+      title: 'Attention of all heads, as a picture',
+      path: 'v1/attention',
+      options: { overlay: true },
+      words: picture,
+    },
+    { title: 'Mask', path: 'v1/masks', options: { threshold } },
+    {
+      title: `The ${k} nearest in ${collection}`,
+      path: `${collectionPath(collection)}/search`,
+      options: { k },
+    },
+    { title: 'Embedding', path: 'v1/embeddings', options: {} },
   ];
   element('shell', HTMLElement).textContent = questions
-    .map(([title, url]) => `# ${title}\n${command(url, subject, k)}`)
+    .map((question) => `# ${question.title}\n${curl(question, subject)}`)
     .join('\n\n');
 }
 
-function command(url: string, subject: Subject | undefined, k: number): string {
-  const output = url.includes('overlay') ? " -H 'Accept: image/png' -o attention.png" : '';
-  const isSearch = url.endsWith('/search');
-  if (subject === undefined || 'file' in subject) {
-    const name = subject === undefined ? 'photo.jpg' : nameOf(subject);
-    return `curl${output} -H 'Content-Type: image/jpeg' --data-binary ${quote(`@${name}`)} ${quote(isSearch ? `${url}?k=${k}` : url)}`;
+function curl({ path, options, words = [] }: Question, subject: Subject | undefined): string {
+  const url = new URL(path, location.href.replace(/[?#].*/, '')).href;
+  const key = hasKey() ? ' -H "Authorization: Bearer $DINO_API_KEY"' : '';
+  const before = ['curl', ...words.map(quote)].join(' ') + key;
+  if (subject !== undefined && !('file' in subject)) {
+    const image = { collection: subject.collection, id: subject.id };
+    const body = path === 'v1/embeddings' ? { input: image } : { image, ...options };
+    return `${before} --json ${quote(JSON.stringify(body))} ${quote(url)}`;
   }
-  const { collection, id } = subject;
-  const isOwn = isSearch && url.includes(`/collections/${encodeURIComponent(collection)}/`);
-  const image = { collection, id };
-  const body = isOwn ? { id, k } : isSearch ? { image, k } : url.endsWith('/embeddings') ? { input: image } : { image };
-  return `curl${output} --json ${quote(JSON.stringify(body))} ${quote(url)}`;
+  const { name, type } = subject?.file ?? { name: 'photo.jpg', type: 'image/jpeg' };
+  const query = new URLSearchParams(
+    Object.entries(options).map(([option, value]) => [option, String(value)]),
+  );
+  const address = query.size === 0 ? url : `${url}?${query}`;
+  const mediaType = type.startsWith('image/') ? type : 'application/octet-stream';
+  return `${before} -H ${quote(`Content-Type: ${mediaType}`)} --data-binary ${quote(`@${name}`)} ${quote(address)}`;
 }
 
 /** One word of a POSIX shell. */
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
+function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

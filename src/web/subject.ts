@@ -26,6 +26,11 @@ export function displayName(id: string, metadata: Metadata = {}): string {
   return /^[0-9a-f]{64}$/.test(id) ? `${id.slice(0, 12)}…` : id;
 }
 
+/** A metadata value as text. */
+export function fieldText(value: Metadata[string]): string {
+  return Array.isArray(value) ? value.join(', ') : String(value);
+}
+
 /** Where an `<img>` finds it; to be revoked. */
 export async function subjectUrl(subject: Subject, signal: AbortSignal): Promise<string> {
   if ('file' in subject) return URL.createObjectURL(subject.file);
@@ -46,5 +51,10 @@ export function askAbout<T>(
   const query = new URLSearchParams(Object.entries(options).map(([name, value]) => [name, String(value)]));
   // No media type of our own: the server tells the format by the first bytes, whatever the name says.
   const headers = { 'Content-Type': 'application/octet-stream' };
-  return requestJson<T>(`${path}?${query}`, { method: 'POST', headers, body: subject.file, signal });
+  return requestJson<T>(query.size === 0 ? path : `${path}?${query}`, {
+    method: 'POST',
+    headers,
+    body: subject.file,
+    signal,
+  });
 }

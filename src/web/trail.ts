@@ -25,7 +25,8 @@ export class Trail {
     // Unique beyond a reload, after which older entries of the history still carry theirs.
     const place = `${performance.timeOrigin}/${this.#visited.size}`;
     this.#visited.set(place, subject);
-    const query = 'file' in subject ? '' : `?${new URLSearchParams({ collection: subject.collection, id: subject.id })}`;
+    const query =
+      'file' in subject ? '' : `?${new URLSearchParams({ collection: subject.collection, id: subject.id })}`;
     history.pushState(place, '', location.pathname + query);
   }
 }

@@ -1,5 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Collection, CollectionSettings, CollectionStore, NewImage } from '#dino/collections/collection-store.js';
+import type {
+  Collection,
+  CollectionSettings,
+  CollectionStore,
+  NewImage,
+} from '#dino/collections/collection-store.js';
 import type { Metadata } from '#dino/collections/filter.js';
 
 /** A store and what the suite needs around it. */
@@ -78,12 +83,16 @@ export function image(
 }
 
 /** A function that returns vectors around common centres, as real embeddings lie. */
-export function createClusteredVectors(random: () => number, dimension: number, clusters: number): () => Float32Array {
+export function createClusteredVectors(
+  random: () => number,
+  dimension: number,
+  clusters: number,
+): () => Float32Array {
   const gaussian = (): number => random() + random() + random() + random() - 2;
   const centres = Array.from({ length: clusters }, () => Float32Array.from({ length: dimension }, gaussian));
   return () => {
     const centre = centres[Math.floor(random() * clusters)];
-    return centre.map((element) => element + 0.4 * gaussian());
+    return centre!.map((element) => element + 0.4 * gaussian());
   };
 }
 
@@ -93,9 +102,9 @@ export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let squaresA = 0;
   let squaresB = 0;
   for (let i = 0; i < a.length; i++) {
-    product += a[i] * b[i];
-    squaresA += a[i] ** 2;
-    squaresB += b[i] ** 2;
+    product += a[i]! * b[i]!;
+    squaresA += a[i]! ** 2;
+    squaresB += b[i]! ** 2;
   }
   return product / Math.sqrt(squaresA * squaresB);
 }

@@ -43,7 +43,7 @@ export function describeCollections(openStore: OpenStore): void {
       await expect(under.store.createCollection(name, settings(other))).rejects.toMatchObject({
         name: 'DinoError',
         code: 'conflict',
-        message: expect.stringContaining(field),
+        message: expect.stringContaining(field!),
       });
       expect(await under.store.getCollection(name)).toMatchObject(settings());
     });
@@ -96,7 +96,7 @@ export function describeCollections(openStore: OpenStore): void {
       const [field] = Object.keys(overrides);
       await expect(
         under.store.createCollection('never', settings(overrides as Partial<CollectionSettings>)),
-      ).rejects.toMatchObject({ code: 'invalid-request', message: expect.stringContaining(field) });
+      ).rejects.toMatchObject({ code: 'invalid-request', message: expect.stringContaining(field!) });
       await expect(under.store.getCollection('never')).rejects.toMatchObject({ code: 'not-found' });
     });
 

@@ -78,5 +78,5 @@ export function randomFilter(random: () => number, depth = 3): Filter {
 }
 
 function pick<T>(random: () => number, values: readonly T[]): T {
-  return values[Math.floor(random() * values.length)];
+  return values[Math.floor(random() * values.length)]!;
 }

@@ -9,7 +9,10 @@ beforeAll(async () => {
   service = await TestService.start();
   good = await draw.drawScene({ className: 'square-on-checks' });
   await service.call('PUT', '/v1/collections/kept', { json: {} });
-  await service.call('PUT', '/v1/collections/kept/images/good', { raw: good.bytes, query: { metadata: '{"class":"square"}' } });
+  await service.call('PUT', '/v1/collections/kept/images/good', {
+    raw: good.bytes,
+    query: { metadata: '{"class":"square"}' },
+  });
 });
 afterAll(() => service.close());
 
@@ -34,27 +37,30 @@ const refusedImages: [name: string, make: () => Promise<Buffer> | Buffer, status
   ['a 30,000 x 30,000 JPEG', draw.hugeJpeg, 413, /megapixel/i],
 ];
 
-describe('an image that can\'t be used', () => {
-  it.each(refusedImages)('%s is refused by every endpoint that takes images, and changes nothing', async (_name, make, status, says) => {
-    const bytes = await make();
-    const calls: ['POST' | 'PUT', string][] = [
-      ['POST', '/v1/embeddings'],
-      ['POST', '/v1/attention'],
-      ['POST', '/v1/masks'],
-      ['PUT', '/v1/collections/kept/images/bad'],
-      ['POST', '/v1/collections/kept/search'],
-      ['POST', '/v1/collections/kept/classify'],
-    ];
-    for (const [method, path] of calls) {
-      const query = path.endsWith('classify') ? { field: 'class' } : {};
-      const response = await service.call(method, path, { raw: bytes, query });
-      expect([path, response.status]).toEqual([path, status]);
-      expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
-      expect(response.body.detail).toMatch(says);
-      expect(response.body.instance).toBe(`urn:dino:request:${response.headers['x-request-id']}`);
-    }
-    await expectUnharmed();
-  });
+describe("an image that can't be used", () => {
+  it.each(refusedImages)(
+    '%s is refused by every endpoint that takes images, and changes nothing',
+    async (_name, make, status, says) => {
+      const bytes = await make();
+      const calls: ['POST' | 'PUT', string][] = [
+        ['POST', '/v1/embeddings'],
+        ['POST', '/v1/attention'],
+        ['POST', '/v1/masks'],
+        ['PUT', '/v1/collections/kept/images/bad'],
+        ['POST', '/v1/collections/kept/search'],
+        ['POST', '/v1/collections/kept/classify'],
+      ];
+      for (const [method, path] of calls) {
+        const query: Record<string, string> = path.endsWith('classify') ? { field: 'class' } : {};
+        const response = await service.call(method, path, { raw: bytes, query });
+        expect([path, response.status]).toEqual([path, status]);
+        expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
+        expect(response.body.detail).toMatch(says);
+        expect(response.body.instance).toBe(`urn:dino:request:${response.headers['x-request-id']}`);
+      }
+      await expectUnharmed();
+    },
+  );
 
   it('fails alone in a batch: the others are stored', async () => {
     await service.call('PUT', '/v1/collections/batch', { json: {} });
@@ -68,7 +74,11 @@ describe('an image that can\'t be used', () => {
       fields: { items: JSON.stringify([{ id: 'a' }, { id: 'b' }, { id: 'c', metadata: { n: 3 } }]) },
     });
     expect(status).toBe(200);
-    expect(body.results.map((result: { status: string }) => result.status)).toEqual(['created', 'failed', 'created']);
+    expect(body.results.map((result: { status: string }) => result.status)).toEqual([
+      'created',
+      'failed',
+      'created',
+    ]);
     expect(body.results[1].error.status).toBe(415);
     const { images } = (await service.call('GET', '/v1/collections/batch/images')).body;
     expect(images.map((image: { id: string }) => image.id)).toEqual(['a', 'c']);
@@ -89,21 +99,27 @@ const oddImages: [name: string, make: () => Promise<Buffer>, width: number | und
 describe('an image that is odd but good', () => {
   it.each(oddImages)('%s is embedded, masked and stored', async (_name, make) => {
     const bytes = await make();
-    const embedding = await service.call('POST', '/v1/embeddings', { raw: bytes, type: 'application/octet-stream' });
+    const embedding = await service.call('POST', '/v1/embeddings', {
+      raw: bytes,
+      type: 'application/octet-stream',
+    });
     expect(embedding.status).toBe(200);
     const upright = await sharp(bytes).autoOrient().toBuffer({ resolveWithObject: true });
     const mask = await service.call('POST', '/v1/masks', { raw: bytes });
     expect(mask.status).toBe(200);
     expect([mask.body.width, mask.body.height]).toEqual([upright.info.width, upright.info.height]);
     await service.call('PUT', '/v1/collections/odd', { json: {} });
-    expect((await service.call('PUT', '/v1/collections/odd/images/it', { raw: bytes })).status).toBeLessThan(300);
+    expect((await service.call('PUT', '/v1/collections/odd/images/it', { raw: bytes })).status).toBeLessThan(
+      300,
+    );
     const found = await service.call('POST', '/v1/collections/odd/search', { raw: bytes });
     expect(found.body.results[0]).toMatchObject({ id: 'it' });
     expect(found.body.results[0].score).toBeGreaterThan(0.999);
   });
 
   it('an EXIF-rotated photo gives nearly the features of its upright twin', async () => {
-    const cosine = async (bytes: Buffer) => (await service.call('POST', '/v1/embeddings', { raw: bytes })).body.data[0].embedding as number[];
+    const cosine = async (bytes: Buffer) =>
+      (await service.call('POST', '/v1/embeddings', { raw: bytes })).body.data[0].embedding as number[];
     const [upright, rotated] = [await cosine(await draw.exifJpeg(1)), await cosine(await draw.exifJpeg(6))];
     expect(upright.reduce((sum, value, i) => sum + value * rotated[i]!, 0)).toBeGreaterThan(0.98);
   });
@@ -121,13 +137,23 @@ describe('a request that is not right', () => {
     ['a vector with null in it', search, { json: { vector: [null] } }, /vector/],
     ['a vector of texts', search, { json: { vector: ['1'] } }, /vector/],
     ['a vector with NaN in it', search, { raw: '{"vector":[NaN]}', type: 'application/json' }, /JSON/],
-    ['a vector with a number beyond float32', search, { json: { vector: Array.from({ length: 192 }, () => 1e300) } }, /finite/],
+    [
+      'a vector with a number beyond float32',
+      search,
+      { json: { vector: Array.from({ length: 192 }, () => 1e300) } },
+      /finite/,
+    ],
     ['a vector of zeros', search, { json: { vector: Array.from({ length: 192 }, () => 0) } }, /zero/],
     ['two queries at once', search, { json: { id: 'good', vector: [1] } }, /exactly one/],
     ['no query at all', search, { json: {} }, /exactly one/],
     ['an empty list of examples', search, { json: { positive: [] } }, /positive/],
     ['only negative examples', search, { json: { id: 'good', negative: ['good'] } }, /negative/],
-    ['a filter with an unknown operator', search, { json: { id: 'good', filter: { field: 'a', like: 'b' } } }, /like/],
+    [
+      'a filter with an unknown operator',
+      search,
+      { json: { id: 'good', filter: { field: 'a', like: 'b' } } },
+      /like/,
+    ],
     ['a filter without a field', search, { json: { id: 'good', filter: { eq: 1 } } }, /field/],
     ['a filter in the query that is no JSON', search, { raw: 'x', query: { filter: '{' } }, /JSON/],
     ['a minScore above 1', search, { json: { id: 'good', minScore: 2 } }, /minScore/],
@@ -138,8 +164,18 @@ describe('a request that is not right', () => {
     ['a data URI without base64', search, { json: { image: 'data:image/jpeg,abc' } }, /data:/],
     ['a threshold above 1', '/v1/masks', { raw: 'x', query: { threshold: 2 } }, /threshold/],
     ['an unknown method', '/v1/masks', { raw: 'x', query: { method: 'magic' } }, /method/],
-    ['metadata that is nested', '/v1/collections/kept/images', { json: { images: [{ image: 'AAAA', metadata: { a: { b: 1 } } }] } }, /metadata/],
-    ['items that do not fit the files', '/v1/collections/kept/images', { files: [{ name: 'a', bytes: Buffer.from('x') }], fields: { items: '[]' } }, /items/],
+    [
+      'metadata that is nested',
+      '/v1/collections/kept/images',
+      { json: { images: [{ image: 'AAAA', metadata: { a: { b: 1 } } }] } },
+      /metadata/,
+    ],
+    [
+      'items that do not fit the files',
+      '/v1/collections/kept/images',
+      { files: [{ name: 'a', bytes: Buffer.from('x') }], fields: { items: '[]' } },
+      /items/,
+    ],
   ];
   it.each(wrong)('%s: 400 that says what to do, and nothing has changed', async (_name, path, call, says) => {
     const { status, body } = await service.call('POST', path, call);
@@ -178,13 +214,19 @@ describe('a request that is not right', () => {
   });
 
   it('a body of another type is 415', async () => {
-    const { status, body } = await service.call('POST', '/v1/embeddings', { raw: 'a=b', type: 'application/x-www-form-urlencoded' });
+    const { status, body } = await service.call('POST', '/v1/embeddings', {
+      raw: 'a=b',
+      type: 'application/x-www-form-urlencoded',
+    });
     expect(status).toBe(415);
     expect(body.detail).toContain('application/x-www-form-urlencoded');
   });
 
   it('a broken multipart form is 400', async () => {
-    const { status, body } = await service.call('POST', '/v1/embeddings', { raw: '--x\r\nnonsense', type: 'multipart/form-data; boundary=x' });
+    const { status, body } = await service.call('POST', '/v1/embeddings', {
+      raw: '--x\r\nnonsense',
+      type: 'multipart/form-data; boundary=x',
+    });
     expect(status).toBe(400);
     expect(body.detail).toMatch(/form/i);
   });
@@ -193,24 +235,38 @@ describe('a request that is not right', () => {
     const files = Array.from({ length: 65 }, (_, i) => ({ name: `${i}.jpg`, bytes: Buffer.from('x') }));
     expect((await service.call('POST', '/v1/collections/kept/images', { files })).status).toBe(413);
     const images = files.map(() => ({ image: 'AAAA' }));
-    expect((await service.call('POST', '/v1/collections/kept/images', { json: { images } })).status).toBe(413);
+    expect((await service.call('POST', '/v1/collections/kept/images', { json: { images } })).status).toBe(
+      413,
+    );
     await expectUnharmed();
   });
 });
 
 describe('limits that are configured', () => {
   it('an image or a body over its limit is 413', async () => {
-    const small = await TestService.start({ maxImageBytes: 2048, maxBodyBytes: 8192, maxImagePixels: 10_000 });
+    const small = await TestService.start({
+      maxImageBytes: 2048,
+      maxBodyBytes: 8192,
+      maxImagePixels: 10_000,
+    });
     try {
       const raw = await small.call('POST', '/v1/embeddings', { raw: Buffer.alloc(4000) });
-      const json = await small.call('POST', '/v1/embeddings', { json: { input: Buffer.alloc(4000).toString('base64') } });
-      const form = await small.call('POST', '/v1/embeddings', { files: [{ name: 'a', bytes: Buffer.alloc(4000) }] });
-      const body = await small.call('POST', '/v1/embeddings', { json: { input: Buffer.alloc(9000).toString('base64') } });
+      const json = await small.call('POST', '/v1/embeddings', {
+        json: { input: Buffer.alloc(4000).toString('base64') },
+      });
+      const form = await small.call('POST', '/v1/embeddings', {
+        files: [{ name: 'a', bytes: Buffer.alloc(4000) }],
+      });
+      const body = await small.call('POST', '/v1/embeddings', {
+        json: { input: Buffer.alloc(9000).toString('base64') },
+      });
       for (const { status, body: problem } of [raw, json, form, body]) {
         expect(status).toBe(413);
         expect(problem.type).toBe('urn:dino:problem:payload-too-large');
       }
-      const flat = await sharp({ create: { width: 200, height: 200, channels: 3, background: 'red' } }).png().toBuffer();
+      const flat = await sharp({ create: { width: 200, height: 200, channels: 3, background: 'red' } })
+        .png()
+        .toBuffer();
       expect((await small.call('POST', '/v1/embeddings', { raw: flat })).status).toBe(413);
     } finally {
       await small.close();

@@ -19,9 +19,17 @@ describe('collections', () => {
     const created = await service.call('PUT', `${C}/b`, { json: {} });
     expect(created.status).toBe(201);
     const { data } = (await service.call('GET', '/v1/models')).body;
-    expect(created.body).toMatchObject({ name: 'b', count: 0, model: data[0].id, modelFingerprint: data[0].fingerprint });
+    expect(created.body).toMatchObject({
+      name: 'b',
+      count: 0,
+      model: data[0].id,
+      modelFingerprint: data[0].fingerprint,
+    });
     expect((await service.call('PUT', `${C}/b`, { json: {} })).status).toBe(200);
-    expect((await service.call('PUT', `${C}/a`, { json: { m: 8, ef: 50 } })).body).toMatchObject({ m: 8, ef: 50 });
+    expect((await service.call('PUT', `${C}/a`, { json: { m: 8, ef: 50 } })).body).toMatchObject({
+      m: 8,
+      ef: 50,
+    });
     const { collections } = (await service.call('GET', C)).body;
     expect(collections.map(({ name }: { name: string }) => name)).toEqual(['a', 'b']);
     expect((await service.call('DELETE', `${C}/a`)).status).toBe(204);
@@ -46,7 +54,10 @@ describe('images', () => {
   });
 
   it('are stored with id, size, hash and metadata, and their bytes come back', async () => {
-    const put = await service.call('PUT', `${C}/photos/images/one`, { raw: scene.bytes, query: { metadata: '{"class":"triangle","n":1}' } });
+    const put = await service.call('PUT', `${C}/photos/images/one`, {
+      raw: scene.bytes,
+      query: { metadata: '{"class":"triangle","n":1}' },
+    });
     expect(put.status).toBe(201);
     expect(put.body.status).toBe('created');
     expect(put.body.image).toMatchObject({
@@ -69,10 +80,16 @@ describe('images', () => {
   });
 
   it('are unchanged when the same comes again, and replaced when other comes', async () => {
-    const same = await service.call('PUT', `${C}/photos/images/one`, { files: [{ name: 'x.jpg', bytes: scene.bytes }], fields: { metadata: '{"n":1,"class":"triangle"}' } });
+    const same = await service.call('PUT', `${C}/photos/images/one`, {
+      files: [{ name: 'x.jpg', bytes: scene.bytes }],
+      fields: { metadata: '{"n":1,"class":"triangle"}' },
+    });
     expect([same.status, same.body.status]).toEqual([200, 'unchanged']);
     const other = await drawScene({ className: 'disc-on-stripes' });
-    const json = { image: `data:image/jpeg;base64,${other.bytes.toString('base64')}`, metadata: { class: 'disc' } };
+    const json = {
+      image: `data:image/jpeg;base64,${other.bytes.toString('base64')}`,
+      metadata: { class: 'disc' },
+    };
     const replaced = await service.call('PUT', `${C}/photos/images/one`, { json });
     expect([replaced.status, replaced.body.status]).toEqual([200, 'replaced']);
     const found = await service.call('POST', `${C}/photos/search`, { raw: other.bytes });
@@ -91,18 +108,36 @@ describe('images', () => {
       expect((await service.call('DELETE', path)).status).toBe(204);
       expect((await service.call('GET', path)).status).toBe(404);
     }
-    expect((await service.call('PUT', `${C}/photos/images/${encodeURIComponent('a\nb')}`, { raw: scene.bytes })).status).toBe(400);
-    expect((await service.call('PUT', `${C}/photos/images/${'x'.repeat(513)}`, { raw: scene.bytes })).status).toBe(400);
+    expect(
+      (await service.call('PUT', `${C}/photos/images/${encodeURIComponent('a\nb')}`, { raw: scene.bytes }))
+        .status,
+    ).toBe(400);
+    expect(
+      (await service.call('PUT', `${C}/photos/images/${'x'.repeat(513)}`, { raw: scene.bytes })).status,
+    ).toBe(400);
   });
 
   it('change their metadata field by field', async () => {
-    await service.call('PUT', `${C}/photos/images/meta`, { raw: scene.bytes, query: { metadata: '{"keep":1,"drop":true,"set":"a"}' } });
-    const { status, body } = await service.call('PATCH', `${C}/photos/images/meta`, { json: { metadata: { drop: null, set: ['b', 'c'] } } });
+    await service.call('PUT', `${C}/photos/images/meta`, {
+      raw: scene.bytes,
+      query: { metadata: '{"keep":1,"drop":true,"set":"a"}' },
+    });
+    const { status, body } = await service.call('PATCH', `${C}/photos/images/meta`, {
+      json: { metadata: { drop: null, set: ['b', 'c'] } },
+    });
     expect(status).toBe(200);
     expect(body.metadata).toEqual({ keep: 1, set: ['b', 'c'] });
-    expect((await service.call('PATCH', `${C}/photos/images/nobody`, { json: { metadata: {} } })).status).toBe(404);
-    expect((await service.call('PATCH', `${C}/photos/images/meta`, { json: { metadata: { a: { b: 1 } } } })).status).toBe(400);
-    expect((await service.call('GET', `${C}/photos/images/meta`)).body.metadata).toEqual({ keep: 1, set: ['b', 'c'] });
+    expect(
+      (await service.call('PATCH', `${C}/photos/images/nobody`, { json: { metadata: {} } })).status,
+    ).toBe(404);
+    expect(
+      (await service.call('PATCH', `${C}/photos/images/meta`, { json: { metadata: { a: { b: 1 } } } }))
+        .status,
+    ).toBe(400);
+    expect((await service.call('GET', `${C}/photos/images/meta`)).body.metadata).toEqual({
+      keep: 1,
+      set: ['b', 'c'],
+    });
   });
 
   it('are paged through with a cursor and a filter', async () => {
@@ -114,16 +149,22 @@ describe('images', () => {
       metadata: { class: className, even: i % 2 === 0 },
     }));
     const stored = await service.call('POST', `${C}/paged/images`, { json: { images } });
-    expect(stored.body.results.map((result: { status: string }) => result.status)).toEqual(images.map(() => 'created'));
+    expect(stored.body.results.map((result: { status: string }) => result.status)).toEqual(
+      images.map(() => 'created'),
+    );
     const ids: string[] = [];
     let cursor: string | null = null;
     do {
-      const { body } = await service.call('GET', `${C}/paged/images`, { query: { limit: 5, ...(cursor === null ? {} : { cursor }) } });
+      const { body } = await service.call('GET', `${C}/paged/images`, {
+        query: { limit: 5, ...(cursor === null ? {} : { cursor }) },
+      });
       ids.push(...body.images.map((image: { id: string }) => image.id));
       cursor = body.nextCursor;
     } while (cursor !== null);
     expect(ids).toEqual(images.map(({ id }) => id));
-    const even = await service.call('GET', `${C}/paged/images`, { query: { filter: '{"field":"even","eq":true}' } });
+    const even = await service.call('GET', `${C}/paged/images`, {
+      query: { filter: '{"field":"even","eq":true}' },
+    });
     expect(even.body.images).toHaveLength(6);
     expect((await service.call('GET', `${C}/paged/images`, { query: { cursor: '!' } })).status).toBe(400);
     expect((await service.call('GET', `${C}/paged/images`, { query: { limit: 0 } })).status).toBe(400);

@@ -23,15 +23,23 @@ describe('openapi.json', () => {
     config.spec.outputDirectory = folder;
     const path = join(folder, 'tsoa.json');
     await writeFile(path, JSON.stringify(config));
-    await run(process.execPath, [join(root, 'node_modules/tsoa/dist/cli.js'), 'spec', '--configuration', path], { cwd: root });
+    await run(
+      process.execPath,
+      [join(root, 'node_modules/tsoa/dist/cli.js'), 'spec', '--configuration', path],
+      { cwd: root },
+    );
     const fresh = JSON.parse(await readFile(join(folder, 'openapi.json'), 'utf8'));
     const committed = JSON.parse(await readFile(join(root, 'openapi/openapi.json'), 'utf8'));
     expect(committed).toEqual(finish(fresh));
   });
 
-  it('is what the client\'s types were made from', async () => {
+  it("is what the client's types were made from", async () => {
     const path = join(folder, 'schema.ts');
-    await run(process.execPath, [join(root, 'node_modules/openapi-typescript/bin/cli.js'), 'openapi/openapi.json', '--output', path], { cwd: root });
+    await run(
+      process.execPath,
+      [join(root, 'node_modules/openapi-typescript/bin/cli.js'), 'openapi/openapi.json', '--output', path],
+      { cwd: root },
+    );
     expect(await readFile(join(root, 'src/client/schema.ts'), 'utf8')).toBe(await readFile(path, 'utf8'));
   });
 

@@ -20,7 +20,9 @@ describe('what operators ask', () => {
     const { bytes } = await drawScene({ className: 'disc-on-stripes' });
     await service.call('POST', '/v1/embeddings', { raw: bytes });
     const { text } = await service.call('GET', '/metrics');
-    expect(text).toMatch(/^dino_http_request_duration_seconds_count\{method="POST",route="\/v1\/embeddings",status="200"\} [1-9]/m);
+    expect(text).toMatch(
+      /^dino_http_request_duration_seconds_count\{method="POST",route="\/v1\/embeddings",status="200"\} [1-9]/m,
+    );
     expect(text).toMatch(/^dino_inference_batch_size_count [1-9]/m);
     expect(text).toMatch(/^dino_queue_length 0$/m);
     expect(text).toMatch(/^nodejs_eventloop_lag_p99_seconds [0-9.e-]+$/m);
@@ -38,7 +40,9 @@ describe('what operators ask', () => {
   });
 
   it('answers an unknown path with a problem, and every request with an id', async () => {
-    const { status, body, headers } = await supertest(service.app).get('/v2/nothing').set('X-Request-Id', 'mine-1');
+    const { status, body, headers } = await supertest(service.app)
+      .get('/v2/nothing')
+      .set('X-Request-Id', 'mine-1');
     expect(status).toBe(404);
     expect(headers['content-type']).toMatch(/^application\/problem\+json/);
     expect(body).toMatchObject({ type: 'urn:dino:problem:not-found', instance: 'urn:dino:request:mine-1' });
@@ -64,11 +68,22 @@ describe('with keys configured', () => {
   afterAll(() => locked.close());
 
   it('lets in whoever has one, in either header, and nobody else', async () => {
-    for (const headers of [{ Authorization: 'Bearer first' }, { Authorization: 'bearer second' }, { 'X-Api-Key': 'second' }]) {
-      expect((await locked.call('GET', '/v1/models', { headers: headers as Record<string, string> })).status).toBe(200);
+    const good: Record<string, string>[] = [
+      { Authorization: 'Bearer first' },
+      { Authorization: 'bearer second' },
+      { 'X-Api-Key': 'second' },
+    ];
+    for (const headers of good) {
+      expect((await locked.call('GET', '/v1/models', { headers })).status).toBe(200);
     }
-    for (const headers of [{}, { Authorization: 'Bearer third' }, { Authorization: 'first' }, { 'X-Api-Key': 'first,second' }]) {
-      const { status, body, headers: answer } = await locked.call('GET', '/v1/collections', { headers: headers as Record<string, string> });
+    const bad: Record<string, string>[] = [
+      {},
+      { Authorization: 'Bearer third' },
+      { Authorization: 'first' },
+      { 'X-Api-Key': 'first,second' },
+    ];
+    for (const headers of bad) {
+      const { status, body, headers: answer } = await locked.call('GET', '/v1/collections', { headers });
       expect(status).toBe(401);
       expect(body.type).toBe('urn:dino:problem:unauthorized');
       expect(answer['www-authenticate']).toBe('Bearer');
@@ -82,7 +97,9 @@ describe('overload', () => {
     const narrow = await TestService.start({ maxRequests: 2 });
     try {
       const { bytes } = await drawScene({ className: 'disc-on-stripes' });
-      const answers = await Promise.all(Array.from({ length: 12 }, () => narrow.call('POST', '/v1/embeddings', { raw: bytes })));
+      const answers = await Promise.all(
+        Array.from({ length: 12 }, () => narrow.call('POST', '/v1/embeddings', { raw: bytes })),
+      );
       const statuses = new Set(answers.map(({ status }) => status));
       expect(statuses).toEqual(new Set([200, 429]));
       for (const { status, headers, body } of answers) {
@@ -102,7 +119,9 @@ describe('overload', () => {
     try {
       const { bytes } = await drawScene({ className: 'disc-on-stripes' });
       const input = Array.from({ length: 4 }, () => bytes.toString('base64'));
-      const answers = await Promise.all(Array.from({ length: 8 }, () => narrow.call('POST', '/v1/embeddings', { json: { input } })));
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () => narrow.call('POST', '/v1/embeddings', { json: { input } })),
+      );
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]));
       expect((await narrow.call('POST', '/v1/embeddings', { json: { input: input[0] } })).status).toBe(200);
     } finally {

@@ -12,7 +12,12 @@ function createRunner() {
         finish: (error) =>
           error
             ? reject(error)
-            : resolve(requests.map(({ pixels }) => ({ grid: { width: 1, height: 1 }, embedding: Float32Array.of(pixels.data[0]!) }))),
+            : resolve(
+                requests.map(({ pixels }) => ({
+                  grid: { width: 1, height: 1 },
+                  embedding: Float32Array.of(pixels.data[0]!),
+                })),
+              ),
       });
     });
   return { batches, run };
@@ -63,7 +68,10 @@ describe('Batcher', () => {
     const { batches, run } = createRunner();
     const batcher = new Batcher({ run, concurrency: 1, maxBatch: 1, queueLimit: 2 });
     const taken = [1, 2, 3].map((value) => batcher.submit(request(value)));
-    await expect(batcher.submit(request(4))).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
+    await expect(batcher.submit(request(4))).rejects.toMatchObject({
+      code: 'overloaded',
+      retryAfterSeconds: 1,
+    });
     for (let i = 0; i < 3; i++) {
       batches[i]!.finish();
       await taken[i];

@@ -9,7 +9,13 @@ const keys = Object.keys(SETTINGS) as SettingKey[];
 describe('loadConfig', () => {
   it('has a good default for everything', () => {
     const config = loadConfig({ PATH: '/bin' });
-    expect(config).toMatchObject({ host: '127.0.0.1', port: 8080, dataDir: './data', apiKeys: [], providers: ['cpu'] });
+    expect(config).toMatchObject({
+      host: '127.0.0.1',
+      port: 8080,
+      dataDir: './data',
+      apiKeys: [],
+      providers: ['cpu'],
+    });
   });
 
   it('prefers flags to the environment, the environment to the file, and the file to defaults', async () => {
@@ -34,7 +40,9 @@ describe('loadConfig', () => {
   });
 
   it('refuses settings that contradict each other', () => {
-    expect(() => loadConfig({ DINO_MAX_BATCH: '64', DINO_QUEUE_LIMIT: '32' })).toThrow(/DINO_MAX_BATCH.*DINO_QUEUE_LIMIT/);
+    expect(() => loadConfig({ DINO_MAX_BATCH: '64', DINO_QUEUE_LIMIT: '32' })).toThrow(
+      /DINO_MAX_BATCH.*DINO_QUEUE_LIMIT/,
+    );
     expect(() => loadConfig({ DINO_MAX_BODY_BYTES: '2048' })).toThrow(/DINO_MAX_IMAGE_BYTES/);
   });
 

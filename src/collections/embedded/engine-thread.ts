@@ -125,11 +125,10 @@ export class EngineThread {
     task: EngineTask<K>,
     transfer: readonly ArrayBuffer[],
   ): Promise<EngineReply<unknown>> {
-    this.pool ??= this.startPool();
+    const pool = (this.pool ??= this.startPool());
     try {
-      return (await this.pool.run(task, { transferList: [...transfer] })) as EngineReply<unknown>;
+      return (await pool.run(task, { transferList: [...transfer] })) as EngineReply<unknown>;
     } catch (cause) {
-      await this.end();
       throw new DinoError(
         'internal',
         'The thread of the store ended unexpectedly; the next call starts it anew.',
@@ -142,15 +141,20 @@ export class EngineThread {
     const pool: Piscina = new Piscina({
       filename: ENTRY,
       workerData: this.options,
-      minThreads: 1,
+      // Started by the first task; a pool that lost its thread is not used again.
+      minThreads: 0,
       maxThreads: 1,
       idleTimeout: Infinity,
     });
     // Without a listener the event would be thrown.
     pool.on('error', (error: Error) => this.onWarning(`The thread of the store failed: ${error.message}`));
-    // A pool that lost its thread while nothing ran in it, or while starting, could leave the next task
-    // waiting forever; a fresh pool does not. Later, because the pool is in the middle of its own event.
-    pool.on('workerDestroy', () => setImmediate(() => (this.pool === pool ? void this.end() : undefined)));
+    pool.on('workerDestroy', () => {
+      if (this.pool !== pool) return;
+      this.pool = undefined;
+      // A task that still waits for the thread to start would wait forever. Later, because the pool is in
+      // the middle of its own event.
+      setImmediate(() => void pool.destroy());
+    });
     return pool;
   }
 

@@ -150,7 +150,7 @@ export class Engine {
     const changes = this.catalog.putImages(row.row, records, new Date().toISOString());
     changes.forEach(({ label, replacedLabel }, i) => {
       if (replacedLabel !== undefined) index.remove(replacedLabel);
-      if (label !== undefined) index.insert(label, records[i].id, records[i].vector);
+      if (label !== undefined) index.insert(label, records[i]!.id, records[i]!.vector);
     });
     return changes.map((change) => change.outcome);
   }

@@ -134,7 +134,7 @@ export class HnswGraph {
     if (vector.length !== this.shape.dimension)
       throw new Error(`a vector of ${vector.length} elements for the graph`);
     for (let i = 0; i < vector.length; i++) {
-      const element = vector[i];
+      const element = vector[i]!;
       if (!Number.isFinite(element)) throw new Error('a vector that is not finite for the graph');
       this.scratch[i] = element;
     }

@@ -11,13 +11,13 @@ export class LabelSet {
   constructor(labels: Iterable<number>) {
     for (const label of labels) {
       const page = (this.pages[label >>> PAGE_BITS] ??= new Uint32Array(WORDS_PER_PAGE));
-      page[wordOf(label)] |= 1 << (label & 31);
+      page[wordOf(label)]! |= 1 << (label & 31);
     }
   }
 
   has(label: number): boolean {
     const page = this.pages[label >>> PAGE_BITS];
-    return page !== undefined && (page[wordOf(label)] & (1 << (label & 31))) !== 0;
+    return page !== undefined && (page[wordOf(label)]! & (1 << (label & 31))) !== 0;
   }
 }
 

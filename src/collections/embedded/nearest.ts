@@ -23,7 +23,7 @@ export class Nearest {
 
   /** The score below which nothing is taken any more. */
   get floor(): number {
-    return this.heap.length < this.k ? -Infinity : this.heap[0].score;
+    return this.heap.length < this.k ? -Infinity : this.heap[0]!.score;
   }
 
   offer(slot: number, score: number): void {
@@ -32,7 +32,7 @@ export class Nearest {
     if (heap.length < this.k) {
       heap.push(candidate);
       this.siftUp(heap.length - 1);
-    } else if (this.compare(candidate, heap[0]) < 0) {
+    } else if (this.compare(candidate, heap[0]!) < 0) {
       heap[0] = candidate;
       this.siftDown();
     }
@@ -51,8 +51,8 @@ export class Nearest {
     const { heap } = this;
     for (let child = start; child > 0;) {
       const parent = (child - 1) >> 1;
-      if (this.compare(heap[parent], heap[child]) >= 0) return;
-      [heap[parent], heap[child]] = [heap[child], heap[parent]];
+      if (this.compare(heap[parent]!, heap[child]!) >= 0) return;
+      [heap[parent], heap[child]] = [heap[child]!, heap[parent]!];
       child = parent;
     }
   }
@@ -63,9 +63,9 @@ export class Nearest {
       const left = 2 * parent + 1;
       if (left >= heap.length) return;
       const right = left + 1;
-      const worse = right < heap.length && this.compare(heap[right], heap[left]) > 0 ? right : left;
-      if (this.compare(heap[parent], heap[worse]) >= 0) return;
-      [heap[parent], heap[worse]] = [heap[worse], heap[parent]];
+      const worse = right < heap.length && this.compare(heap[right]!, heap[left]!) > 0 ? right : left;
+      if (this.compare(heap[parent]!, heap[worse]!) >= 0) return;
+      [heap[parent], heap[worse]] = [heap[worse]!, heap[parent]!];
       parent = worse;
     }
   }

@@ -41,7 +41,7 @@ function perform({ operation, args }: EngineTask<EngineOperation>): unknown {
   if (operation === 'open') return undefined;
   // The types tie the arguments to the operation where it is called; here that knowledge is gone.
   const operations = engine as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
-  return operations[operation](...args);
+  return operations[operation]!(...args);
 }
 
 function stackOf(error: unknown): string | undefined {

@@ -89,7 +89,7 @@ export class VectorTable {
     among: Iterable<number> | undefined,
     excluded: ReadonlySet<number>,
   ): ScoredLabel[] {
-    const best = new Nearest(k, (a, b) => compareIds(this.ids[a], this.ids[b]));
+    const best = new Nearest(k, (a, b) => compareIds(this.ids[a]!, this.ids[b]!));
     if (among === undefined) this.scanAll(query, best, excluded);
     else {
       for (const label of among) {
@@ -98,19 +98,21 @@ export class VectorTable {
         best.offer(slot, this.score(query, slot));
       }
     }
-    return best.ranked().map(({ slot, score }) => ({ label: this.labels[slot], id: this.ids[slot], score }));
+    return best
+      .ranked()
+      .map(({ slot, score }) => ({ label: this.labels[slot]!, id: this.ids[slot]!, score }));
   }
 
   private scanAll(query: Float32Array, best: Nearest, excluded: ReadonlySet<number>): void {
     for (let slot = 0; slot < this.size; slot++) {
       const score = this.score(query, slot);
-      if (score >= best.floor && !excluded.has(this.labels[slot])) best.offer(slot, score);
+      if (score >= best.floor && !excluded.has(this.labels[slot]!)) best.offer(slot, score);
     }
   }
 
   private score(query: Float32Array, slot: number): number {
     const chunk = this.chunks[Math.floor(slot / this.rowsPerChunk)];
-    const product = dot(query, chunk, (slot % this.rowsPerChunk) * this.dimension);
+    const product = dot(query, chunk!, (slot % this.rowsPerChunk) * this.dimension);
     return Math.min(1, Math.max(-1, product));
   }
 
@@ -122,7 +124,7 @@ export class VectorTable {
 
   private view(slot: number): Float32Array {
     const start = (slot % this.rowsPerChunk) * this.dimension;
-    return this.chunks[Math.floor(slot / this.rowsPerChunk)].subarray(start, start + this.dimension);
+    return this.chunks[Math.floor(slot / this.rowsPerChunk)]!.subarray(start, start + this.dimension);
   }
 }
 
@@ -135,11 +137,11 @@ function dot(query: Float32Array, table: Float32Array, offset: number): number {
   let d = 0;
   let i = 0;
   for (; i + 3 < length; i += 4) {
-    a += query[i] * table[offset + i];
-    b += query[i + 1] * table[offset + i + 1];
-    c += query[i + 2] * table[offset + i + 2];
-    d += query[i + 3] * table[offset + i + 3];
+    a += query[i]! * table[offset + i]!;
+    b += query[i + 1]! * table[offset + i + 1]!;
+    c += query[i + 2]! * table[offset + i + 2]!;
+    d += query[i + 3]! * table[offset + i + 3]!;
   }
-  for (; i < length; i++) a += query[i] * table[offset + i];
+  for (; i < length; i++) a += query[i]! * table[offset + i]!;
   return a + b + (c + d);
 }

@@ -1,5 +1,16 @@
 import type { Readable } from 'node:stream';
-import { Body, Controller, OperationId, Post, Queries, Request, Response, Route, SuccessResponse, Tags } from '@tsoa/runtime';
+import {
+  Body,
+  Controller,
+  OperationId,
+  Post,
+  Queries,
+  Request,
+  Response,
+  Route,
+  SuccessResponse,
+  Tags,
+} from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
 import { pickHead, type AttentionService } from '../../segmentation/attention.service.js';
 import type { Problem } from '../dto/problem.dto.js';

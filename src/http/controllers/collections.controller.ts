@@ -1,4 +1,15 @@
-import { Body, Controller, Delete, Get, OperationId, Put, Response, Route, SuccessResponse, Tags } from '@tsoa/runtime';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  OperationId,
+  Put,
+  Response,
+  Route,
+  SuccessResponse,
+  Tags,
+} from '@tsoa/runtime';
 import type { CollectionService } from '../../collections/collection.service.js';
 import type { CollectionListResponse, CollectionRequest, CollectionResource } from '../dto/collection.dto.js';
 import type { Problem } from '../dto/problem.dto.js';
@@ -34,7 +45,10 @@ export class CollectionsController extends Controller {
   @Response<CollectionResource>(200, 'It was there with the same settings')
   @Response<Problem>(404, 'The model is not loaded')
   @Response<Problem>(409, 'It is there with other settings')
-  public async putCollection(collection: string, @Body() body?: CollectionRequest): Promise<CollectionResource> {
+  public async putCollection(
+    collection: string,
+    @Body() body?: CollectionRequest,
+  ): Promise<CollectionResource> {
     const result = await this.#collections.create(collection, body ?? {});
     this.setStatus(result.created ? 201 : 200);
     return result.collection;

@@ -44,14 +44,22 @@ export class EmbeddingsController extends Controller {
     const model = this.#embeddings.model(options.model);
     const dimension = model.manifest.architecture.embedDim;
     if (options.dimensions !== undefined && options.dimensions !== dimension) {
-      throw new DinoError('invalid-request', `${model.name} makes ${dimension} dimensions, not ${options.dimensions}.`);
+      throw new DinoError(
+        'invalid-request',
+        `${model.name} makes ${dimension} dimensions, not ${options.dimensions}.`,
+      );
     }
     const references = input === undefined || Array.isArray(input) ? input : [input];
     if (references !== undefined && (references.length === 0 || references.length > this.#maxImages)) {
-      throw new DinoError('invalid-request', `input has ${references.length} images; 1 to ${this.#maxImages} are taken at once.`);
+      throw new DinoError(
+        'invalid-request',
+        `input has ${references.length} images; 1 to ${this.#maxImages} are taken at once.`,
+      );
     }
     const images = await this.#images.many(request, references);
-    const embedded = await Promise.all(images.map((bytes) => this.#embeddings.embed(bytes, model, request.signal)));
+    const embedded = await Promise.all(
+      images.map((bytes) => this.#embeddings.embed(bytes, model, request.signal)),
+    );
     const encode = options.encoding_format === 'base64' ? toBase64 : toNumbers;
     const patches = embedded.reduce((sum, { patches }) => sum + patches, 0);
     return {

@@ -1,4 +1,20 @@
-import { Body, Controller, Delete, Get, OperationId, Patch, Post, Put, Queries, Query, Request, Response, Route, SuccessResponse, Tags } from '@tsoa/runtime';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  OperationId,
+  Patch,
+  Post,
+  Put,
+  Queries,
+  Query,
+  Request,
+  Response,
+  Route,
+  SuccessResponse,
+  Tags,
+} from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
 import type { Readable } from 'node:stream';
 import type { ImageService, ImageToPut, PutResult } from '../../collections/image.service.js';
@@ -76,7 +92,8 @@ export class ImagesController extends Controller {
     @Queries() query: BatchOptions,
     @Body() body?: BatchRequest,
   ): Promise<BatchResponse> {
-    const images = body === undefined ? await this.#fromFiles(request, query.items) : await this.#fromJson(body);
+    const images =
+      body === undefined ? await this.#fromFiles(request, query.items) : await this.#fromJson(body);
     const results = await this.#service.putMany(collection, images, request.signal);
     return { results: results.map((result) => describe(result, request.id)) };
   }
@@ -119,7 +136,11 @@ export class ImagesController extends Controller {
   /** @summary Change an image's metadata */
   @Patch('{id}')
   @OperationId('patchImage')
-  public async patchImage(collection: string, id: string, @Body() body: PatchImageRequest): Promise<ImageResource> {
+  public async patchImage(
+    collection: string,
+    id: string,
+    @Body() body: PatchImageRequest,
+  ): Promise<ImageResource> {
     return this.#service.patch(collection, id, body.metadata);
   }
 
@@ -159,15 +180,23 @@ export class ImagesController extends Controller {
 
   async #fromJson({ images }: BatchRequest): Promise<ImageToPut[]> {
     if (images.length > this.#maxImages) {
-      throw new DinoError('payload-too-large', `There are ${images.length} images; ${this.#maxImages} are taken at once.`);
+      throw new DinoError(
+        'payload-too-large',
+        `There are ${images.length} images; ${this.#maxImages} are taken at once.`,
+      );
     }
     return Promise.all(
-      images.map(async ({ id, image, metadata }) => ({ id, metadata: metadata ?? {}, bytes: await this.#images.resolve(image) })),
+      images.map(async ({ id, image, metadata }) => ({
+        id,
+        metadata: metadata ?? {},
+        bytes: await this.#images.resolve(image),
+      })),
     );
   }
 }
 
 function describe(result: PutResult, requestId: string): BatchResult {
-  if ('error' in result) return { id: result.id, status: 'failed', error: toProblem(result.error, requestId) };
+  if ('error' in result)
+    return { id: result.id, status: 'failed', error: toProblem(result.error, requestId) };
   return { id: result.id, status: result.status };
 }

@@ -1,4 +1,15 @@
-import { Body, Controller, OperationId, Post, Queries, Request, Response, Route, SuccessResponse, Tags } from '@tsoa/runtime';
+import {
+  Body,
+  Controller,
+  OperationId,
+  Post,
+  Queries,
+  Request,
+  Response,
+  Route,
+  SuccessResponse,
+  Tags,
+} from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
 import type { FoundMask, MaskService } from '../../segmentation/mask.service.js';
 import type { Problem } from '../dto/problem.dto.js';
@@ -38,7 +49,14 @@ export class MasksController extends Controller {
     @Queries() query: MaskOptions,
     @Body() body?: MaskRequest,
   ): Promise<MaskResponse> {
-    const { model, size, head = 'best', threshold = 0.6, format = 'rle', picture = 'mask' } = { ...query, ...body };
+    const {
+      model,
+      size,
+      head = 'best',
+      threshold = 0.6,
+      format = 'rle',
+      picture = 'mask',
+    } = { ...query, ...body };
     const bytes = await this.#images.one(request, body?.image);
     const found = await this.#masks.find(bytes, { model, size, head, threshold }, request.signal);
     if (wantsPng(request)) {

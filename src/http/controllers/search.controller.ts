@@ -69,19 +69,29 @@ export class SearchController extends Controller {
   ): Promise<ClassifyResponse> {
     const started = performance.now();
     const { field, k, ef, exact, temperature } = { ...query, ...body };
-    if (field === undefined) throw new DinoError('invalid-request', 'field is missing: the metadata field that holds the label.');
+    if (field === undefined)
+      throw new DinoError('invalid-request', 'field is missing: the metadata field that holds the label.');
     const what = await this.#query(request, query, body);
     const options = { field, k, ef, exact, temperature, filter: filterOf(query, body) };
     const answer = await this.#search.classify(collection, what, options, request.signal);
     return { ...answer, tookMs: elapsedMs(started) };
   }
 
-  async #query(request: HttpRequest, query: { id?: string }, body: SearchRequest | ClassifyRequest | undefined): Promise<Query> {
+  async #query(
+    request: HttpRequest,
+    query: { id?: string },
+    body: SearchRequest | ClassifyRequest | undefined,
+  ): Promise<Query> {
     const { image, id, vector, positive, negative } = { ...query, ...body } as Partial<SearchRequest>;
-    const given = Object.entries({ image: image ?? request.uploads, id, vector, positive }).filter(([, value]) => value !== undefined);
+    const given = Object.entries({ image: image ?? request.uploads, id, vector, positive }).filter(
+      ([, value]) => value !== undefined,
+    );
     if (given.length !== 1) {
       const found = given.length === 0 ? 'none' : given.map(([name]) => name).join(' and ');
-      throw new DinoError('invalid-request', `Send exactly one of image, id, vector and positive; there is ${found}.`);
+      throw new DinoError(
+        'invalid-request',
+        `Send exactly one of image, id, vector and positive; there is ${found}.`,
+      );
     }
     if (negative !== undefined && positive === undefined) {
       throw new DinoError('invalid-request', 'negative needs positive: the images to be close to.');
@@ -89,7 +99,8 @@ export class SearchController extends Controller {
     if (id !== undefined) return { id };
     if (vector !== undefined) return { vector };
     if (positive !== undefined) {
-      if (positive.length === 0) throw new DinoError('invalid-request', 'positive is empty: give the id of one image at least.');
+      if (positive.length === 0)
+        throw new DinoError('invalid-request', 'positive is empty: give the id of one image at least.');
       return { positive, negative };
     }
     return { image: await this.#images.one(request, image) };

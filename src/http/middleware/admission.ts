@@ -6,12 +6,22 @@ import type { Metrics } from '../../metrics.js';
  * The door: at most `maxRequests` are inside at once, the rest is answered 429 before its body is read. So memory
  * is bounded by the number of places and not by the number of callers.
  */
-export function admission({ maxRequests, metrics }: { maxRequests: number; metrics: Metrics }): RequestHandler {
+export function admission({
+  maxRequests,
+  metrics,
+}: {
+  maxRequests: number;
+  metrics: Metrics;
+}): RequestHandler {
   let inside = 0;
   return (_request, response, next) => {
     if (inside >= maxRequests) {
       metrics.rejected.inc({ reason: 'requests' });
-      next(new DinoError('overloaded', `${inside} requests are in progress already. Try again in a moment.`, { retryAfterSeconds: 1 }));
+      next(
+        new DinoError('overloaded', `${inside} requests are in progress already. Try again in a moment.`, {
+          retryAfterSeconds: 1,
+        }),
+      );
       return;
     }
     inside += 1;

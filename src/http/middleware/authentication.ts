@@ -12,7 +12,12 @@ export function authentication(keys: readonly string[]): RequestHandler {
     // Digests have one length and are compared in constant time, each of them, whichever matches.
     const known = found !== undefined && digests.map((known) => timingSafeEqual(known, found)).some(Boolean);
     if (known) return next();
-    next(new DinoError('unauthorized', 'Send one of the configured keys as "Authorization: Bearer <key>" or "X-Api-Key: <key>".'));
+    next(
+      new DinoError(
+        'unauthorized',
+        'Send one of the configured keys as "Authorization: Bearer <key>" or "X-Api-Key: <key>".',
+      ),
+    );
   };
 }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import express, { type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import multer from 'multer';
 import { DinoError } from '../../errors.js';
@@ -32,8 +33,8 @@ export function readBody(limits: BodyLimits): RequestHandler[] {
   return [limitLength(limits.maxBodyBytes), json, raw, form, arrange];
 }
 
-function isRawImage(request: { headers: Record<string, unknown> }): boolean {
-  const type = String(request.headers['content-type'] ?? '').toLowerCase();
+function isRawImage(request: IncomingMessage): boolean {
+  const type = (request.headers['content-type'] ?? '').toLowerCase();
   return type.startsWith('image/') || type.startsWith('application/octet-stream');
 }
 
@@ -42,7 +43,9 @@ function limitLength(maxBytes: number): RequestHandler {
   return (request, _response, next) => {
     const length = Number(request.headers['content-length'] ?? 0);
     if (length > maxBytes) {
-      next(new DinoError('payload-too-large', `The body has ${length} bytes, but ${maxBytes} are the limit.`));
+      next(
+        new DinoError('payload-too-large', `The body has ${length} bytes, but ${maxBytes} are the limit.`),
+      );
     } else {
       next();
     }
@@ -50,7 +53,8 @@ function limitLength(maxBytes: number): RequestHandler {
 }
 
 function arrange(request: Request, _response: Response, next: NextFunction): void {
-  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
   const type = request.headers['content-type'];
   if (Array.isArray(request.files)) {
     request.uploads = request.files.map((file) => ({ bytes: file.buffer, name: file.originalname }));
@@ -65,7 +69,12 @@ function arrange(request: Request, _response: Response, next: NextFunction): voi
     request.uploads = [{ bytes: request.body, name: undefined }];
     request.body = undefined;
   } else if (hasBody && type === undefined) {
-    return next(new DinoError('invalid-request', 'The body has no Content-Type. Use image/*, multipart/form-data or application/json.'));
+    return next(
+      new DinoError(
+        'invalid-request',
+        'The body has no Content-Type. Use image/*, multipart/form-data or application/json.',
+      ),
+    );
   } else if (hasBody && !request.is('application/json')) {
     const detail = `A body of type ${type} is not read here. Use image/*, multipart/form-data or application/json.`;
     return next(new DinoError('unsupported-image', detail));

@@ -26,7 +26,16 @@ export function requestContext({ logger, metrics }: { logger: Logger; metrics: M
       if (!response.writableFinished) gone.abort(new Error('the client has gone'));
       const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
       const seconds = stop({ method: request.method, route, status: response.statusCode });
-      logger.debug({ id: request.id, method: request.method, url: request.originalUrl, status: response.statusCode, seconds }, 'request');
+      logger.debug(
+        {
+          id: request.id,
+          method: request.method,
+          url: request.originalUrl,
+          status: response.statusCode,
+          seconds,
+        },
+        'request',
+      );
     });
     next();
   };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cellEdges } from '#dino/segmentation/grid-cover.js';
+import { cellEdges } from '#dino/vision/grid-cover.js';
 import { expandMask, maskArea, maskBox } from '#dino/segmentation/pixel-mask.js';
 import { createRandom } from '../../support/drawn-scenes.js';
 

@@ -1,4 +1,8 @@
-import type { Grid } from '../inference/features.js';
+/** Rows and columns of patches that together cover a picture. */
+export interface CoverGrid {
+  readonly height: number;
+  readonly width: number;
+}
 
 /**
  * Where each cell of a row (or column) of patches begins in pixels. A pixel x belongs to cell
@@ -22,7 +26,7 @@ export function cellEdges(pixels: number, cells: number): Uint32Array {
 export interface CellMask {
   /** One byte a patch, row by row, `grid.height * grid.width`; any value but 0 is inside. */
   readonly cells: Uint8Array;
-  readonly grid: Grid;
+  readonly grid: CoverGrid;
   /** Width of the picture in px. */
   readonly width: number;
   /** Height of the picture in px. */

@@ -1,0 +1,119 @@
+import { Readable } from 'node:stream';
+import { DinoClientError } from '../../client/dino-client-error.js';
+import type { DinoClient } from '../../client/dino-client.js';
+import type { BatchResult } from '../../client/resources.js';
+import type { FoundImage, ImportEntry } from './import-entry.js';
+import type { ImportTally } from './import-tally.js';
+
+export interface ImportOptions {
+  readonly client: DinoClient;
+  /** Name of a collection that is there. */
+  readonly collection: string;
+  /** Metadata field of the labels. */
+  readonly labelField: string;
+  /** Images per request at most. */
+  readonly batchSize: number;
+  /** Requests at a time. */
+  readonly concurrency: number;
+  /** Counted up while the import goes on, so that what was done is known where it fails midway. */
+  readonly tally: ImportTally;
+  /** Called whenever some more is done. */
+  readonly onProgress: (images: number, weight: number) => void;
+}
+
+/** A batch is sent as soon as it has so many bytes; half of what a server takes by default. */
+const MAX_BATCH_BYTES = 32 * 1024 * 1024;
+
+/** Answers that are about what was sent and not about the collection or the server. */
+const BATCH_AT_FAULT = new Set([400, 413, 415, 422]);
+
+/**
+ * Stores what the entries hold, in batches, a few at a time: memory is bounded by the batches under way. Entries
+ * that can't be stored are counted and named in the tally; the others go on.
+ *
+ * @throws DinoClientError when the server is gone or refuses the import as a whole; what was acknowledged stays
+ */
+export async function importEntries(
+  entries: AsyncIterable<ImportEntry>,
+  options: ImportOptions,
+): Promise<void> {
+  const { client, collection, concurrency, tally, labelField } = options;
+  const send = async (batch: FoundImage[]) => ({ batch, results: await putBatch(client, collection, batch) });
+  const sent = Readable.from(batches(entries, options)).map(send, { concurrency });
+  for await (const { batch, results } of sent as AsyncIterable<Awaited<ReturnType<typeof send>>>) {
+    batch.forEach(({ source, metadata, leftOut = [] }, index) => {
+      const result = results[index]!;
+      tally.add(source, result);
+      tally.leaveOut(leftOut);
+      if (result.status !== 'failed' && Object.hasOwn(metadata, labelField)) tally.labelled += 1;
+    });
+    options.onProgress(
+      batch.length,
+      batch.reduce((sum, { weight }) => sum + weight, 0),
+    );
+  }
+}
+
+async function* batches(
+  entries: AsyncIterable<ImportEntry>,
+  { batchSize, tally, onProgress }: ImportOptions,
+): AsyncGenerator<FoundImage[], void> {
+  const sources = new Map<string, string>();
+  let batch: FoundImage[] = [];
+  let bytes = 0;
+  for await (const entry of entries) {
+    if (entry.kind === 'other') {
+      tally.skip(entry.extension);
+      onProgress(0, entry.weight);
+      continue;
+    }
+    const problem = entry.kind === 'unreadable' ? entry.reason : repeats(entry, sources);
+    if (entry.kind === 'unreadable' || problem !== undefined) {
+      tally.fail(entry.source, problem!);
+      onProgress(1, entry.weight);
+      continue;
+    }
+    if (batch.length > 0 && (batch.length === batchSize || bytes + entry.bytes.length > MAX_BATCH_BYTES)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(entry);
+    bytes += entry.bytes.length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Two sources with one id would take turns at replacing each other at every import. */
+function repeats({ id, source }: FoundImage, sources: Map<string, string>): string | undefined {
+  const first = sources.get(id);
+  if (first !== undefined) return `its id ${id} is already that of ${first}`;
+  sources.set(id, source);
+  return undefined;
+}
+
+/** A refused batch is sent again in halves, down to the images that are at fault. */
+async function putBatch(
+  client: DinoClient,
+  collection: string,
+  batch: readonly FoundImage[],
+): Promise<BatchResult[]> {
+  try {
+    return await client.putImages(
+      collection,
+      batch.map(({ id, bytes, metadata }) => ({ id, image: bytes, metadata })),
+    );
+  } catch (error) {
+    if (!(error instanceof DinoClientError) || !BATCH_AT_FAULT.has(error.status ?? 0)) throw error;
+    if (batch.length === 1) {
+      const { code, detail, requestId, status = 0 } = error;
+      const problem = { type: code, title: code, status, detail, instance: requestId ?? '' };
+      return [{ id: batch[0]!.id, status: 'failed', error: problem }];
+    }
+    const middle = Math.ceil(batch.length / 2);
+    return [
+      ...(await putBatch(client, collection, batch.slice(0, middle))),
+      ...(await putBatch(client, collection, batch.slice(middle))),
+    ];
+  }
+}

@@ -1,0 +1,86 @@
+import { Option, type Command } from 'commander';
+import { usageError } from './command-error.js';
+import { CocoDataset } from './coco.js';
+import { addConnectionOptions, withServer, type ConnectionOptions } from './connection.js';
+import { eachImage, imagesOf } from './each-image.js';
+import { decimal, headOr, integer } from './option-values.js';
+import { planPictures, writePicture } from './picture-files.js';
+
+interface MaskFlags extends ConnectionOptions {
+  readonly out?: string;
+  readonly coco?: string;
+  readonly head: number | 'best' | 'union' | 'all';
+  readonly threshold: number;
+  readonly picture: 'mask' | 'overlay' | 'cutout';
+  readonly size?: number;
+  readonly model?: string;
+  readonly json: boolean;
+}
+
+/** `dino mask`: object masks as pictures or as COCO annotations. */
+export function addMaskCommand(program: Command): void {
+  const command = program
+    .command('mask')
+    .description('Find the main object of images: as pictures, or as COCO annotations')
+    .argument('<path...>', 'images, or folders of images')
+    .option('-o, --out <folder>', 'folder for a PNG per image, of its best mask')
+    .option('--coco <file>', 'file for all masks as COCO annotations')
+    .option(
+      '--head <head>',
+      'best; union; all, a mask each; or one head, from 0',
+      headOr('best', 'union', 'all'),
+      'best',
+    )
+    .option('--threshold <share>', 'share of the attention that a mask holds, 0 to 1', decimal(0, 1), 0.6)
+    .addOption(
+      new Option('--picture <kind>', 'what the PNG shows')
+        .choices(['mask', 'overlay', 'cutout'])
+        .default('mask'),
+    )
+    .option('--size <px>', 'longer side at which the model looks at the image', integer(16, 1024))
+    .option('--model <name>', "model to use; default: the server's")
+    .option('--json', 'print the COCO annotations', false);
+  addConnectionOptions(command)
+    .addHelpText('after', EXAMPLES)
+    .action((paths: string[], flags: MaskFlags) => mask(paths, flags));
+}
+
+const EXAMPLES = `
+Examples:
+  $ dino mask cat.jpg -o masks --picture cutout
+  $ dino mask photos -o masks --coco masks/annotations.json
+`;
+
+async function mask(paths: readonly string[], flags: MaskFlags): Promise<void> {
+  const { out, coco, head, threshold, picture: kind, size, model, json } = flags;
+  if (out === undefined && coco === undefined && !json) {
+    throw usageError('give -o FOLDER for pictures, --coco FILE or --json for annotations');
+  }
+  const files = await imagesOf(paths);
+  const pictures = out === undefined ? undefined : planPictures(files, out);
+  const wantsNumbers = json || coco !== undefined;
+  const dataset = new CocoDataset();
+  const finish = async () => {
+    if (coco !== undefined) await writePicture(coco, Buffer.from(`${JSON.stringify(dataset)}\n`));
+    if (json) process.stdout.write(`${JSON.stringify(dataset)}\n`);
+  };
+  await withServer({ ...flags, storesNothing: true }, async (client) => {
+    const options = { head, threshold, size, model };
+    const outcomes = eachImage(files, async (bytes, { path }) => {
+      const picture = pictures?.get(path);
+      if (picture !== undefined)
+        await writePicture(picture, await client.maskPicture(bytes, { ...options, picture: kind }));
+      return { picture, found: wantsNumbers ? await client.masks(bytes, options) : undefined };
+    });
+    try {
+      for await (const outcome of outcomes) {
+        if ('error' in outcome) continue;
+        const { picture, found } = outcome.result;
+        if (found !== undefined) dataset.add(outcome.file.name, found);
+        if (picture !== undefined && !json) process.stdout.write(`${picture}\n`);
+      }
+    } finally {
+      await finish();
+    }
+  });
+}

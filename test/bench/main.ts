@@ -1,0 +1,17 @@
+/**
+ * Benchmarks, run by hand: `npm run bench -- VERB [options]`. They print what they measure and gate nothing.
+ */
+const VERBS = {
+  embed:
+    'JPEG over HTTP to embedding, beside ONNX Runtime alone on ready tensors, and the event loop under that load',
+  masks: 'masks against the pixel masks of ECSSD, for every head and way of choosing one',
+};
+
+const [verb, ...args] = process.argv.slice(2);
+if (verb === undefined || !(verb in VERBS)) {
+  const lines = Object.entries(VERBS).map(([name, meaning]) => `  ${name.padEnd(8)} ${meaning}`);
+  console.error(['usage: npm run bench -- VERB', ...lines].join('\n'));
+  process.exit(2);
+}
+const module = (await import(`./${verb}.ts`)) as { run(args: string[]): Promise<void> };
+await module.run(args);

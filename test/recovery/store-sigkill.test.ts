@@ -1,0 +1,117 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StoredImage } from '#dino/collections/collection-store.js';
+import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
+import { createRandom, settings } from '../contracts/collection-fixtures.js';
+
+const WRITER = fileURLToPath(new URL('store-writer.js', import.meta.url));
+const ROUNDS = 8;
+
+/** A version of an image by name; null: there is none. */
+type Version = string | null;
+
+interface Said {
+  readonly event: 'putting' | 'put' | 'deleting' | 'deleted';
+  readonly id: string;
+  readonly version: Version;
+}
+
+/** For each id the versions it may have now: one when the last write was acknowledged, else two. */
+class Ledger {
+  readonly possible = new Map<string, Set<Version>>();
+
+  note({ event, id, version }: Said): void {
+    const acknowledged = event === 'put' || event === 'deleted';
+    const before = acknowledged ? [] : (this.possible.get(id) ?? [null]);
+    this.possible.set(id, new Set([...before, version]));
+  }
+
+  settle(id: string, version: Version): void {
+    this.possible.set(id, new Set([version]));
+  }
+}
+
+/** Starts the writer and kills it once it has said `lines` lines. */
+async function writeAndKill(dataDir: string, round: number, lines: number, ledger: Ledger): Promise<void> {
+  const child = spawn(process.execPath, [WRITER, dataDir, String(round)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = once(child, 'close');
+  let said = 0;
+  for await (const line of createInterface({ input: child.stdout })) {
+    // The last line may be cut by the kill; then it was never said.
+    if (!line.endsWith('}')) continue;
+    ledger.note(JSON.parse(line) as Said);
+    if (++said === lines) child.kill('SIGKILL');
+  }
+  expect(await closed).toEqual([null, 'SIGKILL']);
+}
+
+async function listAll(store: EmbeddedCollectionStore): Promise<StoredImage[]> {
+  const images: StoredImage[] = [];
+  for (let cursor: string | undefined; ;) {
+    const page = await store.listImages('c', { limit: 1000, cursor });
+    images.push(...page.images);
+    if (page.nextCursor === null) return images;
+    cursor = page.nextCursor;
+  }
+}
+
+describe('a store whose process is killed while it writes', () => {
+  let dataDir: string;
+  const warnings: string[] = [];
+  const open = (): Promise<EmbeddedCollectionStore> =>
+    EmbeddedCollectionStore.open({ dataDir, exactBelow: 20, onWarning: (message) => warnings.push(message) });
+  beforeAll(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'dino-sigkill-'));
+    const store = await open();
+    await store.createCollection('c', settings({ dimension: 16 }));
+    await store.close();
+  });
+  afterAll(() => rm(dataDir, { recursive: true }));
+
+  it('has all that was acknowledged, nothing deleted, nothing twice, and searches find it', async () => {
+    const random = createRandom(Date.now());
+    const ledger = new Ledger();
+    for (let round = 0; round < ROUNDS; round++) {
+      await writeAndKill(dataDir, round, 50 + Math.floor(random() * 400), ledger);
+
+      const store = await open();
+      const images = await listAll(store);
+      const versions = new Map(images.map(({ id, metadata }) => [id, metadata['version'] as string]));
+      expect(versions.size).toBe(images.length);
+      expect((await store.getCollection('c')).count).toBe(images.length);
+      for (const [id, possible] of ledger.possible) {
+        const version = versions.get(id) ?? null;
+        expect(possible, `${id} is ${version}`).toContain(version);
+        ledger.settle(id, version);
+      }
+      for (const { id } of images) expect(ledger.possible.has(id)).toBe(true);
+
+      await store.settle();
+      const { graph } = await store.indexStatus('c');
+      expect([graph!.elements - graph!.deleted, graph!.missing]).toEqual([images.length, 0]);
+      for (const { id, metadata, contentHash } of images) {
+        const version = metadata['version'] as string;
+        const vector = Float32Array.from(metadata['vector'] as number[]);
+        for (const exact of [true, false]) {
+          const [best] = await store.search('c', { vector, k: 1, exact });
+          expect([best!.id, best!.metadata['version']!]).toEqual([id, version]);
+        }
+        const content = await store.getContent('c', id);
+        expect(content.contentHash).toBe(contentHash);
+        expect(Buffer.from(content.bytes).toString()).toBe(version.repeat(200));
+      }
+      await store.close();
+    }
+    // A graph is replaced as one: however the process ended, the one on disk could be read.
+    expect(warnings).toEqual([]);
+    expect(ledger.possible.size).toBeGreaterThan(ROUNDS * 10);
+  });
+});

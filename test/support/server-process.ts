@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+export interface ServerProcess {
+  readonly url: string;
+  readonly pid: number;
+  /** What it printed up to `ready`. */
+  readonly greeting: string;
+  /** Ends it as an operator would, and waits. @returns its exit code */
+  stop(): Promise<number | null>;
+  /** Ends it as a power cut would, and waits. */
+  kill(): Promise<void>;
+}
+
+/** Starts `node dist/main.js` on a free port of loopback and waits until it says `ready`. */
+export async function spawnServer({
+  dataDir,
+  environment = {},
+}: {
+  dataDir: string;
+  environment?: Record<string, string>;
+}): Promise<ServerProcess> {
+  const child = spawn(process.execPath, [MAIN], {
+    env: {
+      PATH: process.env.PATH,
+      DINO_PORT: '0',
+      DINO_DATA_DIR: dataDir,
+      DINO_LOG_LEVEL: 'warn',
+      ...environment,
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit') as Promise<[number | null]>;
+  const lines: string[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    lines.push(line);
+    const ready = /^ready (\S+)$/.exec(line);
+    if (ready === null) continue;
+    return {
+      url: ready[1]!,
+      pid: child.pid!,
+      greeting: lines.join('\n'),
+      async stop() {
+        child.kill('SIGTERM');
+        return (await exited)[0];
+      },
+      async kill() {
+        child.kill('SIGKILL');
+        await exited;
+      },
+    };
+  }
+  throw new Error(`the server ended before it was ready, with ${(await exited)[0]}: ${lines.join(' ')}`);
+}
