@@ -19,6 +19,7 @@ from .export import open_session
 from .import_onnx import ModelError, load_backbone, open_model_folder
 from .knn import Embed, evaluate_knn, load_labelled_set
 from .manifest import resize_for_crop, write_json
+from .model_card import model_card
 from .onnx_graph import build_graph
 from .vit import VisionTransformer, build_vit
 
@@ -120,6 +121,13 @@ def run_knn(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_card(args: argparse.Namespace) -> int:
+    """Writes the model folder's README.md from its manifest."""
+    folder = open_model_folder(args.model)
+    (args.model / "README.md").write_text(model_card(folder.manifest), encoding="utf-8")
+    return 0
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Options of evaluate.py."""
     parser = argparse.ArgumentParser(
@@ -163,6 +171,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="store the result in the model folder's manifest",
     )
     knn.set_defaults(run=run_knn)
+    card = verbs.add_parser("card", help="write the model folder's README.md from its manifest")
+    card.add_argument("--model", type=Path, required=True, help="model folder")
+    card.set_defaults(run=run_card)
     return parser
 
 
@@ -170,12 +181,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs an evaluation; returns the exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.write_manifest and (not args.model or args.crop):
-        parser.error("--write_manifest needs --model and measures at the model's own crop")
-    if args.k < 1 or args.temperature <= 0:
-        parser.error("--k must be at least 1 and --temperature positive")
+    if args.verb == "knn":
+        _check_knn(parser, args)
     try:
         return args.run(args)
     except (CheckpointError, DataError, ModelError, ValueError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 1
+
+
+def _check_knn(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if args.write_manifest and (not args.model or args.crop):
+        parser.error("--write_manifest needs --model and measures at the model's own crop")
+    if args.k < 1 or args.temperature <= 0:
+        parser.error("--k must be at least 1 and --temperature positive")

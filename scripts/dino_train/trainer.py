@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +27,7 @@ from .manifest import resize_for_crop
 from .multicrop import MultiCropOptions
 from .optim import cancel_last_layer_gradients, clip_gradients, param_groups, update_teacher
 from .options import RESUMABLE
+from .provenance import plain_options, provenance
 from .schedules import CosineSchedule, teacher_temperature
 from .vit import build_vit
 
@@ -64,6 +62,13 @@ class Trainer:
     def __init__(self, options: argparse.Namespace, command: str) -> None:
         self.options = options
         self.command = command
+        self.checkpoint_path: Path = options.output_dir / "checkpoint.pth"
+        self.log_path: Path = options.output_dir / "log.jsonl"
+        if self.checkpoint_path.exists() and not options.resume:
+            raise CheckpointError(
+                f"{self.checkpoint_path} exists; continue it with --resume or choose another "
+                "--output_dir"
+            )
         self.device = _choose_device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
@@ -101,15 +106,8 @@ class Trainer:
         self.epoch = 0
         self.seconds = 0.0
         options.output_dir.mkdir(parents=True, exist_ok=True)
-        self.checkpoint_path: Path = options.output_dir / "checkpoint.pth"
-        self.log_path: Path = options.output_dir / "log.jsonl"
         if options.resume:
             self._resume()
-        elif self.checkpoint_path.exists():
-            raise CheckpointError(
-                f"{self.checkpoint_path} exists; continue it with --resume or choose another "
-                "--output_dir"
-            )
         else:
             self.log_path.unlink(missing_ok=True)
 
@@ -153,10 +151,12 @@ class Trainer:
             done = self.epoch == self.options.epochs
             if self.knn_sets and (done or self.epoch % self.options.knn_every == 0):
                 metrics["knn"] = self.measure_knn()
-            self._save()
             metrics["total_seconds"] = round(self.seconds, 1)
+            # The log goes first: a resumed run drops lines beyond its checkpoint, but could not
+            # make up for a missing one.
             with self.log_path.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(metrics) + "\n")
+            self._save()
 
     def _train_epoch(self) -> dict[str, Any]:
         o, epoch = self.options, self.epoch
@@ -248,14 +248,21 @@ class Trainer:
 
     def _save(self) -> None:
         state = {
-            "options": _plain(self.options),
+            "options": plain_options(self.options),
             "epoch": self.epoch,
             "seconds": self.seconds,
             "student": self.student.state_dict(),
             "teacher": self.teacher.state_dict(),
             "criterion": self.criterion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "training": self._provenance(),
+            "training": provenance(
+                self.command,
+                self.images_by_source,
+                self.epoch,
+                self.seconds,
+                self.device,
+                self.options.seed,
+            ),
         }
         save_checkpoint(self.checkpoint_path, state)
         frequency = self.options.saveckp_freq
@@ -263,21 +270,9 @@ class Trainer:
             numbered = self.checkpoint_path.with_name(f"checkpoint{self.epoch:04d}.pth")
             save_checkpoint(numbered, state)
 
-    def _provenance(self) -> dict[str, Any]:
-        return {
-            "method": "DINO (arXiv:2104.14294)",
-            "command": self.command,
-            "data": [{"name": k, "images": n} for k, n in self.images_by_source.items()],
-            "epochs": self.epoch,
-            "seconds": round(self.seconds),
-            "hardware": _hardware(self.device),
-            "date": date.today().isoformat(),
-            "seed": self.options.seed,
-        }
-
     def _resume(self) -> None:
         state = read_checkpoint(self.checkpoint_path)
-        old, new = state["options"], _plain(self.options)
+        old, new = state["options"], plain_options(self.options)
         changed = [k for k in new if k not in RESUMABLE and old.get(k) != new[k]]
         if changed:
             raise CheckpointError(
@@ -289,25 +284,20 @@ class Trainer:
         self.criterion.load_state_dict(state["criterion"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
+        # The manifest's command should repeat the run: without --resume where it changed nothing.
+        first = state["training"]["command"]
+        if old["epochs"] == new["epochs"]:
+            self.command = first
+        else:
+            self.command = f"{first} --stop_after {self.epoch} && {self.command}"
         if self.log_path.exists():
-            # A kill between log and checkpoint must not leave an epoch twice.
+            # A kill between log and checkpoint would leave an epoch twice.
             lines = self.log_path.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if json.loads(line)["epoch"] <= self.epoch]
             self.log_path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def _plain(options: argparse.Namespace) -> dict[str, Any]:
-    # weights_only loading accepts plain values only.
-    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
 
 
 def _choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{os.cpu_count()} {platform.machine().replace('_', '-')} CPU cores"

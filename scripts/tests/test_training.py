@@ -109,6 +109,20 @@ def test_the_checkpoint_says_where_the_weights_come_from(pictures, tmp_path):
     assert "CPU cores" in training["hardware"]
 
 
+def test_the_recorded_command_repeats_a_resumed_run(pictures, tmp_path):
+    def recorded() -> str:
+        return read_checkpoint(tmp_path / "checkpoint.pth")["training"]["command"]
+
+    train(small_run(pictures, tmp_path, "--stop_after", "1"))
+    first = recorded()
+    train(small_run(pictures, tmp_path, "--resume", "--stop_after", "2"))
+    assert recorded() == first
+    shorter = small_run(pictures, tmp_path, "--resume", "--epochs", "3")
+    assert main(shorter) == 0
+    assert recorded().startswith(f"{first} --stop_after 2 && python scripts/train.py")
+    assert "--epochs 3" in recorded()
+
+
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_options(pictures, tmp_path, capsys):
     assert main(small_run(pictures, tmp_path, "--stop_after", "1")) == 0
     before = (tmp_path / "checkpoint.pth").read_bytes()

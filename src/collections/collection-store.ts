@@ -90,12 +90,15 @@ export interface SearchQuery {
   readonly k: number;
   /** HNSW candidates; default the collection's. */
   readonly ef?: number;
-  /** true: scan every vector; false: use the graph; undefined: the store decides. */
+  /**
+   * true: scan every vector; false: use the graph, as far as it is built (what it lacks is scanned
+   * beside it); undefined: the store decides.
+   */
   readonly exact?: boolean;
   readonly filter?: Filter;
   /** Cosine below which nothing is returned, -1..1. */
   readonly minScore?: number;
-  /** Ids never returned, e.g. the query's own. */
+  /** Ids never returned, e.g. the query's own; unknown ones are ignored. At most 10,000. */
   readonly excludeIds?: readonly string[];
 }
 

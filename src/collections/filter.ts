@@ -8,8 +8,12 @@ export type FilterScalar = string | number | boolean;
 
 /**
  * A condition on metadata: either one combination (`and`, `or`, `not`), or `field` with one or more
- * operators that must all hold. A list field matches when any of its elements does. Values of
- * different types never match. Images without the field match only `exists: false` and `not`.
+ * operators that must all hold. A list field matches when any one of its elements satisfies `eq`, `in`
+ * and the bounds together. Values of different types never match. Images without the field match only
+ * `exists: false` and `not`.
+ *
+ * An empty condition is refused, and so are empty `and` and `or`. At most 16 levels, 256 conditions and
+ * 4096 values; `validate-filter.ts` checks all of this.
  *
  * @example { "and": [{ "field": "class", "in": ["cat", "dog"] }, { "field": "year", "gte": 2020 }] }
  */
@@ -24,9 +28,9 @@ export interface Filter {
   field?: string;
   /** Equal to. */
   eq?: FilterScalar;
-  /** The field is there and not equal to. */
+  /** The field is there, and neither it nor an element of its list is equal; so a list matches only without it. */
   ne?: FilterScalar;
-  /** Equal to one of. */
+  /** Equal to one of; an empty list matches nothing. */
   in?: FilterScalar[];
   /** Greater than (numbers by value, texts by code point). */
   gt?: string | number;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { webcrypto } from 'node:crypto';
 import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Model } from '../models/model-registry.js';
@@ -74,7 +74,7 @@ export class ImageService {
     signal?: AbortSignal,
   ): Promise<PutResult[]> {
     const { model } = await this.#collections.getWithModel(collectionName);
-    const prepared = images.map((image) => prepare(image));
+    const prepared = await Promise.all(images.map(prepare));
     const ids = prepared.flatMap((image) => ('error' in image ? [] : [image.id]));
     const present = new Map(
       (await this.#store.findImages(collectionName, [...new Set(ids)])).map((image) => [image.id, image]),
@@ -183,8 +183,9 @@ interface PreparedImage {
   readonly contentHash: string;
 }
 
-function prepare(image: ImageToPut): PreparedImage | { id: string | null; error: DinoError } {
-  const contentHash = createHash('sha256').update(image.bytes).digest('hex');
+async function prepare(image: ImageToPut): Promise<PreparedImage | { id: string | null; error: DinoError }> {
+  // Hashed on another thread: a large file would hold up the event loop.
+  const contentHash = Buffer.from(await webcrypto.subtle.digest('SHA-256', image.bytes)).toString('hex');
   const id = image.id ?? contentHash;
   try {
     validateImageId(id);

@@ -25,8 +25,8 @@ export async function showModel(): Promise<Model | undefined> {
 }
 
 function describe({ dataset, k, top1, untrainedTop1 }: KnnResult): string {
-  const before = untrainedTop1 === undefined ? '' : `, untrained ${percent(untrainedTop1, 1)}`;
-  return `${k}-NN on ${dataset} ${percent(top1, 1)}${before}`;
+  const before = untrainedTop1 === undefined ? '' : ` (untrained: ${percent(untrainedTop1, 1)})`;
+  return `${k}-NN accuracy on ${dataset}: ${percent(top1, 1)}${before}`;
 }
 
 /** A manifest may have been written by hand: what is not understood is left out. */

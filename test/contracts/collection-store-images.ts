@@ -70,7 +70,7 @@ export function describeImages(openStore: OpenStore): void {
         10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
       ]);
       expect([...(await store.getThumbnail(name, 'a')).bytes]).toEqual([50, 51, 52, 53, 54]);
-      expect([...(await store.getVectors(name, ['a']))[0]]).toEqual(NORTH);
+      expect([...(await store.getVectors(name, ['a']))[0]!]).toEqual(NORTH);
     });
 
     it('replaces an image whole, and only the creation time stays', async () => {

@@ -72,7 +72,7 @@ export class TestService {
       request = request.attach('images', Buffer.from(bytes), name);
     for (const [name, value] of Object.entries(call.fields ?? {})) request = request.field(name, value);
     const response = await request;
-    const contentType = response.headers['content-type'] as string | undefined;
+    const contentType = response.headers['content-type'];
     // superagent reads only application/json by itself.
     const body: unknown = contentType?.startsWith('application/problem+json')
       ? readProblem(response)

@@ -1,0 +1,265 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createClient, type DinoClient } from '#dino/client/dino-client.js';
+import { textFile, type DrawnScene } from '../support/drawn-scenes.js';
+import { spawnServer, type ServerProcess } from '../support/server-process.js';
+import { decodeRunLengths } from './coco-run-lengths.js';
+import { runDino, runDinoJson, type DinoOptions } from './dino-process.js';
+import { drawSmallScenes, makeFolder, writeInto, writeScenes } from './photo-folder.js';
+
+let root: string;
+let server: ServerProcess;
+let client: DinoClient;
+let options: DinoOptions;
+let scenes: DrawnScene[];
+let ids: string[];
+beforeAll(async () => {
+  root = await makeFolder();
+  server = await spawnServer({ dataDir: join(root, 'data') });
+  client = createClient({ url: server.url });
+  options = { cwd: root, environment: { DINO_URL: server.url } };
+  scenes = await drawSmallScenes(1);
+  ids = await writeScenes(join(root, 'photos'), scenes);
+  await writeInto(root, 'mixed/a.jpg', scenes[0]!.bytes);
+  await writeInto(root, 'mixed/b.jpg', textFile());
+  await writeInto(root, 'mixed/c.jpg', scenes[2]!.bytes);
+});
+afterAll(async () => {
+  await server.stop();
+  await rm(root, { recursive: true, force: true });
+});
+
+function lines(text: string) {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+describe('dino embed', () => {
+  it('prints the vector of each image in order, the same as the server gives', async () => {
+    const { code, stdout } = await runDino(['embed', 'photos'], options);
+    expect(code).toBe(0);
+    const printed = lines(stdout);
+    expect(printed.map(({ file }) => file)).toEqual([...ids].sort().map((id) => join('photos', id)));
+    const { vectors, model } = await client.embed([await readFile(join(root, printed[4].file))]);
+    expect(printed[4].model).toBe(model);
+    expect(Float32Array.from(printed[4].embedding)).toEqual(vectors[0]);
+  });
+
+  it('prints base64 of the same numbers', async () => {
+    const file = join('photos', ids[0]!);
+    const [numbers] = lines((await runDino(['embed', file], options)).stdout);
+    const [text] = lines((await runDino(['embed', file, '--encoding', 'base64'], options)).stdout);
+    const bytes = Buffer.from(text.embedding, 'base64');
+    const values = numbers.embedding.map((_: number, index: number) => bytes.readFloatLE(4 * index));
+    expect(bytes).toHaveLength(4 * numbers.embedding.length);
+    expect(Float32Array.from(values)).toEqual(Float32Array.from(numbers.embedding));
+  });
+
+  it('names what is no image, goes on with the others, and ends with 1', async () => {
+    const { code, stdout, stderr } = await runDino(['embed', 'mixed'], options);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^dino: mixed\/b\.jpg: .*image.*\ndino: 1 of 3 images failed\n$/);
+    expect(lines(stdout)).toMatchObject([
+      { file: 'mixed/a.jpg', embedding: expect.any(Array) },
+      { file: 'mixed/b.jpg', error: { code: 'unsupported-image' } },
+      { file: 'mixed/c.jpg', embedding: expect.any(Array) },
+    ]);
+  });
+});
+
+describe('dino mask', () => {
+  it.each(['mask', 'overlay', 'cutout'] as const)(
+    'writes a PNG of the size of each image, as %s',
+    async (picture) => {
+      const out = `masks-${picture}`;
+      const { code, stdout } = await runDino(['mask', 'photos', '-o', out, '--picture', picture], options);
+      expect(code).toBe(0);
+      const expected = [...ids].sort().map((id) => join(out, id.replace('.jpg', '.png')));
+      expect(stdout.trim().split('\n')).toEqual(expected);
+      for (const file of expected) {
+        expect(await sharp(join(root, file)).metadata()).toMatchObject({
+          format: 'png',
+          width: 128,
+          height: 96,
+        });
+      }
+    },
+  );
+
+  it('writes COCO annotations whose run lengths, areas and boxes belong together', async () => {
+    const { code } = await runDino(
+      ['mask', 'photos', '--coco', 'out/coco.json', '--head', 'all', '--threshold', '0.5'],
+      options,
+    );
+    expect(code).toBe(0);
+    const coco = JSON.parse(await readFile(join(root, 'out/coco.json'), 'utf8'));
+    expect(coco.images.map(({ file_name }: { file_name: string }) => file_name)).toEqual([...ids].sort());
+    expect(coco.categories).toHaveLength(1);
+    expect(coco.annotations.length).toBeGreaterThan(coco.images.length);
+    for (const { image_id, category_id, segmentation, area, bbox } of coco.annotations) {
+      expect(coco.images[image_id - 1]).toMatchObject({ id: image_id, width: 128, height: 96 });
+      expect(category_id).toBe(coco.categories[0].id);
+      expect(segmentation.size).toEqual([96, 128]);
+      const mask = decodeRunLengths(segmentation);
+      expect(mask.area).toBe(area);
+      expect(mask.bbox).toEqual(bbox);
+    }
+  });
+
+  it('prints the annotations and writes the picture of the same mask', async () => {
+    const file = join('photos', ids[0]!);
+    const coco = await runDinoJson(['mask', file, '-o', 'one'], options);
+    const { data } = await sharp(join(root, 'one/000.png'))
+      .greyscale()
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const white = data.reduce((sum, value) => sum + (value > 127 ? 1 : 0), 0);
+    expect(coco.annotations).toHaveLength(1);
+    expect(white).toBe(coco.annotations[0].area);
+  });
+
+  it('keeps the extensions of images that differ in nothing else', async () => {
+    await writeInto(root, 'pair/x.jpg', scenes[0]!.bytes);
+    await writeInto(root, 'pair/x.png', await sharp(scenes[1]!.bytes).png().toBuffer());
+    const { stdout } = await runDino(['mask', 'pair', '-o', 'pair-masks'], options);
+    expect(stdout).toBe('pair-masks/x.jpg.png\npair-masks/x.png.png\n');
+  });
+
+  it('never writes a picture over an image', async () => {
+    const png = await sharp(scenes[0]!.bytes).png().toBuffer();
+    await writeInto(root, 'pngs/x.png', png);
+    const { code, stderr } = await runDino(['mask', 'pngs', '-o', 'pngs'], options);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^dino: pngs\/x\.png would be overwritten.*\n$/);
+    expect(await readFile(join(root, 'pngs/x.png'))).toEqual(png);
+  });
+
+  it('does nothing where it is not told what to write', async () => {
+    const { code, stderr } = await runDino(['mask', 'photos'], options);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^dino: give -o FOLDER .*\n$/);
+  });
+});
+
+describe('dino attention', () => {
+  it('writes an overlay of one head at the size of the image', async () => {
+    const { code, stdout } = await runDino(
+      ['attention', join('photos', ids[3]!), '-o', 'heat', '--head', '0', '--overlay'],
+      options,
+    );
+    expect(code).toBe(0);
+    expect(stdout).toBe('heat/003.png\n');
+    expect(await sharp(join(root, 'heat/003.png')).metadata()).toMatchObject({
+      format: 'png',
+      width: 128,
+      height: 96,
+    });
+  });
+
+  it('prints the maps of all heads as numbers', async () => {
+    const { code, stdout } = await runDino(['attention', 'photos', '--json', '--size', '224'], options);
+    expect(code).toBe(0);
+    const [model] = await client.listModels();
+    const printed = lines(stdout);
+    expect(printed).toHaveLength(ids.length);
+    for (const { heads, grid, attention, width, height } of printed) {
+      expect({ heads, width, height }).toEqual({ heads: model!.heads, width: 128, height: 96 });
+      expect(attention).toHaveLength(heads);
+      for (const row of attention) {
+        expect(row).toHaveLength(grid.width * grid.height);
+        const sum = row.reduce((total: number, value: number) => total + value, 0);
+        expect(sum).toBeGreaterThan(0);
+        expect(sum).toBeLessThan(1);
+      }
+    }
+  });
+
+  it('ends with 1 for a head that the model does not have', async () => {
+    const { code, stderr } = await runDino(
+      ['attention', join('photos', ids[3]!), '-o', 'heat', '--head', '99'],
+      options,
+    );
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^dino: photos\/.*head.*\n$/);
+  });
+});
+
+describe('dino search', () => {
+  beforeAll(async () => {
+    await runDinoJson(['import', 'photos', '-c', 'scenes'], options);
+  });
+
+  it('prints a table of rank, score, id and metadata', async () => {
+    const { code, stdout } = await runDino(
+      ['search', join('photos', ids[1]!), '-c', 'scenes', '-k', '2'],
+      options,
+    );
+    expect(code).toBe(0);
+    const [heading, first, second, ...rest] = stdout.trim().split('\n');
+    expect(heading).toMatch(/^rank {2}score +id +metadata$/);
+    expect(first).toBe(`1     1.0000  ${ids[1]}  class=${scenes[1]!.className}`);
+    expect(second).toMatch(/^2 {5}-?\d\.\d{4} {2}\S+ +class=\S+$/);
+    expect(rest).toEqual([]);
+  });
+
+  it('keeps to a filter and to a least score', async () => {
+    const filter = JSON.stringify({ field: 'class', in: ['ring-on-noise', 'cross-on-dots'] });
+    const { results } = await runDinoJson(
+      ['search', '--id', ids[0]!, '-c', 'scenes', '--filter', filter],
+      options,
+    );
+    const found = results.map(({ metadata }: { metadata: { class: string } }) => metadata.class);
+    expect(found.sort()).toEqual(['cross-on-dots', 'ring-on-noise']);
+    const { stdout } = await runDino(
+      ['search', '--id', ids[0]!, '-c', 'scenes', '--min-score', '1'],
+      options,
+    );
+    expect(stdout).toBe('nothing found\n');
+  });
+
+  it('ends with 1 for an id or a collection that is not there, with the reason', async () => {
+    const id = await runDino(['search', '--id', 'nobody', '-c', 'scenes'], options);
+    expect([id.code, id.stderr]).toEqual([1, expect.stringMatching(/^dino: .*nobody.*\n$/)]);
+    const collection = await runDino(['search', '--id', 'x', '-c', 'nothing'], options);
+    expect([collection.code, collection.stderr]).toEqual([1, expect.stringMatching(/^dino: .*nothing.*\n$/)]);
+  });
+});
+
+describe('dino models', () => {
+  it('lists what is loaded', async () => {
+    const [model] = await client.listModels();
+    const { stdout } = await runDino(['models', 'list'], options);
+    expect(stdout).toContain(`${model!.id} (default)  ${model!.dimension} `);
+    expect(await runDinoJson(['models', 'list'], options)).toEqual(await client.listModels());
+  });
+
+  it('verifies the files against their manifests, without a server', async () => {
+    expect(await runDino(['models', 'verify'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\S+: ok\n/),
+    });
+    const [model] = await client.listModels();
+    await writeInto(root, 'models/good/manifest.json', JSON.stringify(model!.manifest));
+    await writeInto(root, 'models/good/model.onnx', 'not what was trained');
+    await mkdir(join(root, 'models/empty'));
+    const { code, stdout, stderr } = await runDino([
+      'models',
+      'verify',
+      '--models-dir',
+      join(root, 'models'),
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toBe('dino: 2 of 2 models are not what their manifests say\n');
+    expect(stdout).toMatch(/^empty: wrong, .*manifest\.json: there is no such file/m);
+    expect(stdout).toMatch(
+      new RegExp(
+        `^${model!.id}: wrong, the SHA-256 of model\\.onnx is [0-9a-f]{64}, not ${model!.fingerprint}$`,
+        'm',
+      ),
+    );
+  });
+});
