@@ -34,6 +34,19 @@ export class ApiError extends Error {
   }
 }
 
+/** What to say of a file that is not. */
+export const UNREADABLE = 'The file can’t be read: it may have been moved or changed, or be a folder.';
+
+/** A file of a form is only a reference: what it refers to may change, or go. */
+export async function isReadable(file: File): Promise<boolean> {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether requests go with a key. */
 export function hasKey(): boolean {
   return sessionStorage.getItem(KEY_ITEM) !== null;
@@ -98,6 +111,7 @@ async function send(path: string, init: RequestInit, key: string | null): Promis
     return await fetch(path, { ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;
+    if (init.body instanceof File && !(await isReadable(init.body))) throw new ApiError(UNREADABLE, 0);
     throw new ApiError('No answer came from the server. Is it still running?', 0);
   }
 }

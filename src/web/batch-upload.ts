@@ -1,4 +1,13 @@
-import { ApiError, collectionPath, request, requestJson, type BatchResponse, type Metadata } from './api.js';
+import {
+  ApiError,
+  collectionPath,
+  isReadable,
+  request,
+  requestJson,
+  UNREADABLE,
+  type BatchResponse,
+  type Metadata,
+} from './api.js';
 
 /** Small enough for the bar to move, large enough for the model's batches. */
 const MAX_FILES = 8;
@@ -57,8 +66,9 @@ export async function uploadPhotos(parts: {
         pending.unshift(...batch.map((photo) => [photo]));
         continue;
       }
-      if (error.status === 0) throw error;
-      failures.push({ name: batch[0]!.file.name, detail: error.message });
+      const { file } = batch[0]!;
+      if (error.status === 0 && (await isReadable(file))) throw error;
+      failures.push({ name: file.name, detail: error.status === 0 ? UNREADABLE : error.message });
     }
     done += batch.length;
     onProgress({ done, ...counts, failures });

@@ -43,25 +43,22 @@ let subject = trail.current;
 /** Shows everything there is to know about a subject, or, without one, where to begin. */
 async function show(next: Subject | undefined): Promise<void> {
   subject = next;
-  document.body.classList.toggle('has-subject', subject !== undefined);
+  document.body.classList.toggle('has-subject', next !== undefined);
   back.hidden = !trail.hasPast;
   showExamples();
-  if (subject === undefined) {
+  if (next === undefined) {
     for (const panel of [photo, attention, mask]) panel.clear();
     await neighbours.show(undefined);
   } else {
-    await Promise.all([
-      photo.show(subject),
-      attention.show(subject),
-      mask.show(subject),
-      neighbours.show(subject),
-    ]);
+    // The search is the quickest of them for the model, so it goes before the large ones.
+    const panels = [photo, neighbours, attention, mask];
+    await Promise.all(panels.map((panel) => panel.show(next)));
   }
 }
 
-function visit(subject: Subject): void {
-  trail.go(subject);
-  void show(subject);
+function visit(next: Subject): void {
+  trail.go(next);
+  void show(next);
 }
 
 /** A photo that can't be read is refused once and as a whole, not by each panel. */
@@ -109,6 +106,10 @@ listenForPhotos({
     add.open = true;
     add.scrollIntoView({ block: 'nearest' });
   },
+});
+// Photos may have been imported from a shell in the meantime.
+window.addEventListener('focus', () => {
+  if (collections.selected === undefined || collections.selected.count === 0) void refresh();
 });
 back.addEventListener('click', () => history.back());
 

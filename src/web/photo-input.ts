@@ -21,19 +21,18 @@ export function listenForPhotos(parts: {
     onPhoto(file);
   });
 
-  const { body } = document;
   // Entering a child comes before leaving its parent, so the depth is 0 only outside the page.
   let depth = 0;
   const mark = (change: number) => {
     depth = Math.max(0, depth + change);
-    body.classList.toggle('dragging', depth > 0);
+    document.body.classList.toggle('dragging', depth > 0);
   };
-  body.addEventListener('dragenter', (event) => hasFiles(event) && mark(1));
-  body.addEventListener('dragleave', (event) => hasFiles(event) && mark(-1));
-  body.addEventListener('dragover', (event) => {
+  document.addEventListener('dragenter', (event) => hasFiles(event) && mark(1));
+  document.addEventListener('dragleave', (event) => hasFiles(event) && mark(-1));
+  document.addEventListener('dragover', (event) => {
     if (hasFiles(event)) event.preventDefault();
   });
-  body.addEventListener('drop', (event) => {
+  document.addEventListener('drop', (event) => {
     mark(-Infinity);
     const files = [...(event.dataTransfer?.files ?? [])];
     if (files.length === 0) return;

@@ -1,6 +1,6 @@
 import { collectionPath, hasKey } from './api.js';
 import { element } from './elements.js';
-import type { Subject } from './subject.js';
+import type { StoredSubject, Subject } from './subject.js';
 
 /** What the page asks at the moment. */
 interface Settings {
@@ -46,9 +46,8 @@ function curl({ path, options, words = [] }: Question, subject: Subject | undefi
   const key = hasKey() ? ' -H "Authorization: Bearer $DINO_API_KEY"' : '';
   const before = ['curl', ...words.map(quote)].join(' ') + key;
   if (subject !== undefined && !('file' in subject)) {
-    const image = { collection: subject.collection, id: subject.id };
-    const body = path === 'v1/embeddings' ? { input: image } : { image, ...options };
-    return `${before} --json ${quote(JSON.stringify(body))} ${quote(url)}`;
+    const body = JSON.stringify(storedBody(path, options, subject));
+    return `${before} -H 'Content-Type: application/json' -d ${quote(body)} ${quote(url)}`;
   }
   const { name, type } = subject?.file ?? { name: 'photo.jpg', type: 'image/jpeg' };
   const query = new URLSearchParams(
@@ -57,6 +56,13 @@ function curl({ path, options, words = [] }: Question, subject: Subject | undefi
   const address = query.size === 0 ? url : `${url}?${query}`;
   const mediaType = type.startsWith('image/') ? type : 'application/octet-stream';
   return `${before} -H ${quote(`Content-Type: ${mediaType}`)} --data-binary ${quote(`@${name}`)} ${quote(address)}`;
+}
+
+/** As the page itself asks: in its own collection a stored image is searched by its id. */
+function storedBody(path: string, options: Question['options'], { collection, id }: StoredSubject): object {
+  if (path === 'v1/embeddings') return { input: { collection, id } };
+  if (path === `${collectionPath(collection)}/search`) return { id, ...options };
+  return { image: { collection, id }, ...options };
 }
 
 /** One word of a POSIX shell. */

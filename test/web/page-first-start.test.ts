@@ -88,6 +88,54 @@ describe.skipIf(CHROMIUM === undefined)(`the page${NEEDS_BROWSER}`, () => {
       await leave();
     });
 
+    it('stops when asked to, and says what is stored', async () => {
+      const { page, leave } = await visit(browser, server.url);
+      await page.locator('#add').evaluate((details: { open: boolean }) => (details.open = true));
+      await page.locator('#add-form').getByLabel('Collection').fill('stopped');
+      await page.setInputFiles(
+        '#add-files',
+        scenes.map((scene, index) => upload(scene, `${index}.jpg`)),
+      );
+      // The second batch never arrives.
+      let batches = 0;
+      await page.route('**/v1/collections/stopped/images', (route) => {
+        batches += 1;
+        return batches === 2 ? undefined : route.continue();
+      });
+      await page.getByRole('button', { name: 'Store photos' }).click();
+      await eventually(() => batches).toBe(2);
+      await page.getByRole('button', { name: 'Stop' }).click();
+      const status = page.locator('#add-status');
+      await eventually(() => status.textContent()).toBe('Stopped: 8 of 18: 8 stored');
+      expect(await storedMetadata('stopped')).toHaveLength(8);
+      await leave();
+    });
+
+    it('names a file that can no longer be read, and stores the others', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'dino-photos-'));
+      const paths = ['kept.jpg', 'moved.jpg', 'also-kept.jpg'].map((name) => join(folder, name));
+      for (const [index, path] of paths.entries()) await writeFile(path, scenes[index]!.bytes);
+      const { page, leave } = await visit(browser, server.url);
+      await page.locator('#add').evaluate((details: { open: boolean }) => (details.open = true));
+      await page.locator('#add-form').getByLabel('Collection').fill('moved');
+      await page.setInputFiles('#add-files', paths);
+      await rm(paths[1]!);
+      await page.getByRole('button', { name: 'Store photos' }).click();
+      const status = page.locator('#add-status');
+      await eventually(() => status.textContent()).toBe('3 of 3: 2 stored, 1 refused');
+      const failures = await page.locator('#add-failures li').allTextContents();
+      expect(failures).toEqual([expect.stringMatching(/^moved\.jpg The file can’t be read/)]);
+
+      await page.setInputFiles('#photo', paths[0]!);
+      await page.locator('#mask-map').waitFor();
+      await rm(paths[0]!);
+      await page.locator('#threshold').press('Home');
+      const problem = page.locator('#mask .problem');
+      await eventually(() => problem.textContent()).toContain('The file can’t be read');
+      await rm(folder, { recursive: true });
+      await leave([/Failed to load resource: net::ERR_/]);
+    });
+
     it('refuses the name of a collection as the server does', async () => {
       const { page, leave } = await visit(browser, server.url);
       const form = page.locator('#add-form');
@@ -102,6 +150,18 @@ describe.skipIf(CHROMIUM === undefined)(`the page${NEEDS_BROWSER}`, () => {
       expect(collections.map(({ name }) => name)).not.toContain('not/a name');
       await leave();
     });
+  });
+
+  it('shows what was imported meanwhile when it is looked at again', async () => {
+    const server = await serveEmptyFolder();
+    const { page, leave } = await visit(browser, server.url);
+    await page.getByText('npx dino import').waitFor();
+    await fill(server.url, scenes);
+    await page.evaluate("window.dispatchEvent(new Event('focus'))");
+    await shownPictures(page, 12);
+    expect(await page.getByText('npx dino import').isVisible()).toBe(false);
+    await leave();
+    await server.stop();
   });
 
   it('names the model with what is measured of it, and leads to the API', async () => {

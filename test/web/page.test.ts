@@ -23,6 +23,8 @@ import {
   type Image,
 } from './drawn-collection.js';
 
+if (CHROMIUM === undefined) console.warn(`The tests of the page are not run${NEEDS_BROWSER}.`);
+
 describe.skipIf(CHROMIUM === undefined)(`the page${NEEDS_BROWSER}`, () => {
   let browser: Browser;
   let scenes: DrawnScene[];
