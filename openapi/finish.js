@@ -14,7 +14,7 @@ const json = (properties) => ({
   'application/json': { schema: { type: 'object', required: Object.keys(properties), properties } },
 });
 
-const rawImage = { 'image/*': binary };
+const rawImage = { 'image/*': binary, 'application/octet-stream': binary };
 const form = (properties) => ({ 'multipart/form-data': { schema: { type: 'object', properties } } });
 const oneFile = { image: binary.schema };
 const manyFiles = { images: { type: 'array', items: binary.schema } };

@@ -19,7 +19,7 @@ from .export import open_session
 from .import_onnx import ModelError, load_backbone, open_model_folder
 from .knn import Embed, evaluate_knn, load_labelled_set
 from .manifest import resize_for_crop, write_json
-from .model_card import model_card
+from .model_card import TRAINING_LOG, model_card
 from .onnx_graph import build_graph
 from .vit import VisionTransformer, build_vit
 
@@ -124,7 +124,8 @@ def run_knn(args: argparse.Namespace) -> int:
 def run_card(args: argparse.Namespace) -> int:
     """Writes the model folder's README.md from its manifest."""
     folder = open_model_folder(args.model)
-    (args.model / "README.md").write_text(model_card(folder.manifest), encoding="utf-8")
+    card = model_card(folder.manifest, (args.model / TRAINING_LOG).exists())
+    (args.model / "README.md").write_text(card, encoding="utf-8")
     return 0
 
 

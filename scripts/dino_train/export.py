@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from .checkpoint import load_teacher
 from .manifest import DataCredit, build_manifest, check_crop, credit_data, write_json
+from .model_card import TRAINING_LOG
 from .onnx_graph import IMAGENET_MEAN, IMAGENET_STD, OUTPUTS, build_graph
 from .vit import VisionTransformer
 
@@ -158,4 +160,14 @@ def export_model(
         licence=licence,
     )
     write_json(out / "manifest.json", manifest)
+    _copy_log(checkpoint.with_name("log.jsonl"), out / TRAINING_LOG, manifest)
     return manifest
+
+
+def _copy_log(log: Path, target: Path, manifest: dict[str, Any]) -> None:
+    if log.is_file():
+        # A run may have gone on after the exported checkpoint.
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        epochs = manifest["training"]["epochs"]
+        kept = "".join(line for line in lines if json.loads(line)["epoch"] <= epochs)
+        target.write_text(kept, encoding="utf-8")

@@ -6,20 +6,22 @@ from typing import Any
 
 from .manifest import ATTENTION_SIZE
 
+TRAINING_LOG = "training-log.jsonl"
 LIMITS = """\
-- Small network, small data: good for tests, demonstrations and as a start. For production quality
-  train longer on your own images (docs/training.md) or import larger pretrained weights.
-- The training photos show single objects, animals, people and flowers, most of them centred. They
-  carry the biases of their sources; do not use the features to tell or judge people.
-- Features are invariant to what the augmentations change: small shifts of colour, scale and
-  mirroring. Where left and right or exact colour matter, measure first."""
+- The features carry the biases of the training images above; measure on your own before relying on
+  them, and do not use them to tell or judge people.
+- They change little under what the training views change: light, small shifts of colour, scale,
+  framing and mirroring. Where left and right or exact colour matter, measure that first.
+- A network trained on little data for a short time is good for tests and first steps; longer
+  training on more images gives better neighbours and masks."""
 
 
-def model_card(manifest: dict[str, Any]) -> str:
+def model_card(manifest: dict[str, Any], has_log: bool) -> str:
     """Writes a model card in Markdown from a manifest.
 
     Args:
         manifest: of an exported model, with or without an evaluation.
+        has_log: whether the training log lies beside it.
 
     Returns:
         The text of README.md.
@@ -32,7 +34,7 @@ def model_card(manifest: dict[str, Any]) -> str:
     lines = [
         f"# {manifest['name']}",
         "",
-        f"{manifest['description']} Generated from `manifest.json` by "
+        f"{manifest['description'].rstrip('.')}. Generated from `manifest.json` by "
         "`python scripts/evaluate.py card`.",
         "",
         "| | |",
@@ -53,10 +55,9 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"{training['method']}, {training['epochs']} epochs over {images} images in {minutes} "
-        f"minutes on {training['hardware']} shared with other work, {training['date']}, seed "
-        f"{training['seed']}. No labels were used. The metrics of each epoch are in "
-        "`training-log.jsonl`.",
+        f"{training['method']}, without labels. Epochs: {training['epochs']}, over {images} "
+        f"images. Time: {minutes} minutes on {training['hardware']}, {training['date']}. Seed: "
+        f"{training['seed']}." + (f" Metrics of each epoch: `{TRAINING_LOG}`." if has_log else ""),
         "",
         "| data | images | licence | source |",
         "| --- | --- | --- | --- |",
@@ -79,7 +80,8 @@ def model_card(manifest: dict[str, Any]) -> str:
             "",
             f"Weighted k-NN (k {first['k']}, temperature {first['temperature']}) on frozen "
             "embeddings of the exported file; untrained is the same network with the weights that "
-            "training began from. The crop was chosen by this measurement.",
+            "training began from. Where the crop was chosen by k-NN on the same queries, the "
+            "trained column is slightly optimistic.",
             "",
             "| data | labelled images | queries | top-1 | untrained |",
             "| --- | --- | --- | --- | --- |",

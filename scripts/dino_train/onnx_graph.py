@@ -73,7 +73,7 @@ def build_graph(vit: VisionTransformer, name: str) -> onnx.ModelProto:
     """
     g = GraphBuilder()
     size, dim = vit.patch_size, vit.embed_dim
-    # Rows and columns of patches, as int64 vectors of one element each.
+    # Sizes stay int64 vectors of one element, ready to be joined into shapes.
     shape = g.op("Shape", "pixels", out="pixels_shape")
     batch = g.op("Slice", shape, g.ints(0), g.ints(1), out="batch_size")
     image_size = g.op("Slice", shape, g.ints(1), g.ints(3), out="image_size")
@@ -82,7 +82,6 @@ def build_graph(vit: VisionTransformer, name: str) -> onnx.ModelProto:
     columns = g.op("Slice", grid, g.ints(1), g.ints(2), out="grid_columns")
 
     patches = _patches(g, vit, batch, rows, columns)
-    # Adding [batch, 1, dim] zeros broadcasts CLS to the batch.
     cls_shape = g.op("Concat", batch, g.ints(1, dim), out="cls_shape", axis=0)
     cls_token = g.op("Expand", g.weight("cls_token", vit.cls_token), cls_shape, out="cls_tokens")
     tokens = g.op("Concat", cls_token, patches, out="tokens", axis=1)

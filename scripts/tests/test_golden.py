@@ -14,7 +14,7 @@ from dino_train.export import PARITY_TOLERANCE, measure_parity
 from dino_train.golden_command import expected_answer
 from dino_train.golden_command import main as golden
 from dino_train.import_onnx import ModelFolder, load_backbone, open_model_folder
-from dino_train.model_card import model_card
+from dino_train.model_card import TRAINING_LOG, model_card
 from dino_train.scenes import golden_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,8 +82,8 @@ def test_the_committed_model_beats_its_untrained_start(folder):
 
 def test_the_model_card_and_the_log_belong_to_the_manifest(folder):
     card = (folder.path / "README.md").read_text(encoding="utf-8")
-    assert card == model_card(folder.manifest)
-    lines = (folder.path / "training-log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert card == model_card(folder.manifest, has_log=True)
+    lines = (folder.path / TRAINING_LOG).read_text(encoding="utf-8").splitlines()
     epochs = [json.loads(line)["epoch"] for line in lines]
     assert epochs == list(range(1, folder.manifest["training"]["epochs"] + 1))
 

@@ -80,6 +80,11 @@ def test_command_measures_checkpoint_and_model_alike_beside_the_untrained_start(
     assert from_model["top1"] == pytest.approx(log["knn"]["p"], abs=1e-4)
     stored = json.loads((model / "manifest.json").read_text())["evaluation"]["knn"]
     assert stored == [{k: v for k, v in from_model.items() if k != "crop"}]
+    assert (model / "training-log.jsonl").read_text() == (tmp_path / "run/log.jsonl").read_text()
+    assert evaluate(["card", "--model", str(model)]) == 0
+    card = (model / "README.md").read_text()
+    assert f"{from_model['top1']:.1%} | {from_model['untrainedTop1']:.1%}" in card
+    assert json.loads((model / "manifest.json").read_text())["file"]["sha256"] in card
 
 
 def test_command_names_what_is_wrong(tmp_path, capsys):

@@ -12,6 +12,7 @@ from conftest import run_options, write_scenes
 
 from dino_train.checkpoint import CheckpointError, read_checkpoint
 from dino_train.data import DataError
+from dino_train.evaluate_command import untrained_backbone
 from dino_train.options import parse_options
 from dino_train.train_command import main
 from dino_train.trainer import Trainer, TrainingError
@@ -98,6 +99,13 @@ def test_the_last_layer_stands_still_in_the_frozen_epochs_only(pictures, tmp_pat
         assert not torch.equal(students[1][name], start[name])
     key = "backbone.blocks.0.attn.qkv.weight"
     assert not torch.equal(students[0][key], start[key])
+
+
+def test_the_evaluations_untrained_network_is_the_one_that_training_began_from(pictures, tmp_path):
+    trainer = Trainer(parse_options(small_run(pictures, tmp_path, "--seed", "7")), "")
+    backbone = trainer.teacher.backbone
+    again = untrained_backbone("vit_micro", backbone, 7).state_dict()
+    assert_equal_states(dict(backbone.state_dict()), dict(again))
 
 
 def test_the_checkpoint_says_where_the_weights_come_from(pictures, tmp_path):

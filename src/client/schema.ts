@@ -411,8 +411,12 @@ export interface components {
         };
         /**
          * @description A condition on metadata: either one combination (`and`, `or`, `not`), or `field` with one or more
-         *     operators that must all hold. A list field matches when any of its elements does. Values of
-         *     different types never match. Images without the field match only `exists: false` and `not`.
+         *     operators that must all hold. A list field matches when any one of its elements satisfies `eq`, `in`
+         *     and the bounds together. Values of different types never match. Images without the field match only
+         *     `exists: false` and `not`.
+         *
+         *     An empty condition is refused, and so are empty `and` and `or`. At most 16 levels, 256 conditions and
+         *     4096 values; `validate-filter.ts` checks all of this.
          * @example {
          *       "and": [
          *         {
@@ -440,9 +444,9 @@ export interface components {
             field?: string;
             /** @description Equal to. */
             eq?: components["schemas"]["FilterScalar"];
-            /** @description The field is there and not equal to. */
+            /** @description The field is there, and neither it nor an element of its list is equal; so a list matches only without it. */
             ne?: components["schemas"]["FilterScalar"];
-            /** @description Equal to one of. */
+            /** @description Equal to one of; an empty list matches nothing. */
             in?: components["schemas"]["FilterScalar"][];
             /** @description Greater than (numbers by value, texts by code point). */
             gt?: string | number;
@@ -1010,6 +1014,7 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["SearchRequest"];
                 "image/*": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     /** Format: binary */
                     image?: string;
@@ -1137,6 +1142,7 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["ClassifyRequest"];
                 "image/*": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     /** Format: binary */
                     image?: string;
@@ -1349,6 +1355,7 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["MaskRequest"];
                 "image/*": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     /** Format: binary */
                     image?: string;
@@ -1706,6 +1713,7 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["PutImageRequest"];
                 "image/*": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     /** Format: binary */
                     image?: string;
@@ -2110,6 +2118,7 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["EmbeddingRequest"];
                 "image/*": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     images?: string[];
                 };
@@ -2499,6 +2508,7 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["AttentionRequest"];
                 "image/*": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     /** Format: binary */
                     image?: string;

@@ -19,11 +19,21 @@ beforeAll(async () => {
   server = await spawnServer({ dataDir, environment: { DINO_MAX_REQUESTS: '2' } });
   client = createClient({ url: `${server.url}/` });
   scenes = await drawSmallScenes(2);
+  await client.createCollection('filled');
+  await client.putImages('filled', imagesOf(scenes));
 });
 afterAll(async () => {
   await server.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
+
+function imagesOf(scenes: readonly DrawnScene[]) {
+  return scenes.map(({ bytes, className }, index) => ({
+    id: `${index}`,
+    image: bytes,
+    metadata: { class: className },
+  }));
+}
 
 async function refusal(call: Promise<unknown>): Promise<DinoClientError> {
   const error: unknown = await call.then(
@@ -43,9 +53,9 @@ describe('the client', () => {
     expect(await client.createCollection('one', { m: 8 })).toMatchObject({ created: false });
     expect((await refusal(client.createCollection('one', { m: 9 }))).code).toBe('conflict');
     expect(await client.getCollection('one')).toMatchObject({ count: 0 });
-    expect((await client.listCollections()).map(({ name }) => name)).toEqual(['one']);
+    expect((await client.listCollections()).map(({ name }) => name)).toContain('one');
     await client.deleteCollection('one');
-    expect(await client.listCollections()).toEqual([]);
+    expect((await client.listCollections()).map(({ name }) => name)).not.toContain('one');
   });
 
   it('describes the models', async () => {
@@ -80,11 +90,7 @@ describe('the client', () => {
 
   it('stores a batch, and lists it page by page', async () => {
     await client.createCollection('batch');
-    const images = scenes.map(({ bytes, className }, index) => ({
-      id: `${index}`,
-      image: bytes,
-      metadata: { class: className },
-    }));
+    const images = imagesOf(scenes);
     const results = await client.putImages('batch', [...images, { image: textFile() }]);
     expect(results.slice(0, 12).map(({ status }) => status)).toEqual(images.map(() => 'created'));
     expect(results[12]).toMatchObject({ status: 'failed', error: { status: 415 } });
@@ -102,25 +108,25 @@ describe('the client', () => {
     const { vectors } = await client.embed([scenes[4]!.bytes]);
     const filter = { field: 'class', exists: true };
     const options = { k: 3, filter };
-    const byBytes = await client.search('batch', { image: scenes[4]!.bytes }, options);
+    const byBytes = await client.search('filled', { image: scenes[4]!.bytes }, options);
     expect(byBytes.results[0]).toMatchObject({ id: '4', metadata: { class: 'triangle-on-waves' } });
     expect(byBytes.results[0]!.score).toBeGreaterThanOrEqual(0.999);
     const ids = byBytes.results.map(({ id }) => id);
-    for (const query of [{ vector: vectors[0]! }, { image: { collection: 'batch', id: '4' } }]) {
-      expect((await client.search('batch', query, options)).results.map(({ id }) => id)).toEqual(ids);
+    for (const query of [{ vector: vectors[0]! }, { image: { collection: 'filled', id: '4' } }]) {
+      expect((await client.search('filled', query, options)).results.map(({ id }) => id)).toEqual(ids);
     }
-    const others = await client.search('batch', { id: '4' }, { k: 2, filter });
+    const others = await client.search('filled', { id: '4' }, { k: 2, filter });
     expect(others.results.map(({ id }) => id)).toEqual(ids.slice(1));
-    const alike = await client.search('batch', { positive: ['4'], negative: [] }, { k: 2 });
+    const alike = await client.search('filled', { positive: ['4'], negative: [] }, { k: 2 });
     expect(alike.results.map(({ id }) => id)).toEqual(ids.slice(1));
     const votes = { field: 'class', k: 1 };
     for (const query of [{ image: scenes[4]!.bytes }, { vector: vectors[0]! }]) {
-      expect(await client.classify('batch', query, votes)).toMatchObject({ label: 'triangle-on-waves' });
+      expect(await client.classify('filled', query, votes)).toMatchObject({ label: 'triangle-on-waves' });
     }
   });
 
   it('gives attention and masks as numbers and as pictures, of bytes and of stored images', async () => {
-    const stored = { collection: 'batch', id: '0' };
+    const stored = { collection: 'filled', id: '0' };
     for (const image of [scenes[0]!.bytes, stored]) {
       expect(await client.attention(image, { head: 0 })).toMatchObject({
         width: 128,

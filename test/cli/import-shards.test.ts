@@ -23,6 +23,7 @@ describe('dino import of WebDataset shards', () => {
     client = createClient({ url: server.url });
     options = { cwd: root, environment: { DINO_URL: server.url } };
     scenes = await drawSmallScenes(3);
+    await writeTar(join(root, 'scenes.tar'), samples(scenes));
   });
   afterAll(async () => {
     await server.stop();
@@ -38,7 +39,6 @@ describe('dino import of WebDataset shards', () => {
   }
 
   it('takes the key as id and .cls as class, and again finds everything unchanged', async () => {
-    await writeTar(join(root, 'scenes.tar'), samples(scenes));
     const first = await runDinoJson(
       ['import', 'scenes.tar', '-c', 'scenes', '--label-field', 'kind'],
       options,
@@ -59,7 +59,7 @@ describe('dino import of WebDataset shards', () => {
 
   it('measures the share of nearest neighbours of the same class', async () => {
     const { nearestNeighbour } = await runDinoJson(
-      ['import', 'scenes.tar', '-c', 'scenes', '--label-field', 'kind'],
+      ['import', 'scenes.tar', '-c', 'measured', '--label-field', 'kind'],
       options,
     );
     const { vectors } = await client.embed(scenes.slice(0, 4).map(({ bytes }) => bytes));

@@ -64,8 +64,8 @@ export function describeInput(openStore: OpenStore): void {
         image('huge', [0, 3e38, 0, -3e38]),
       ]);
       const [tiny, huge] = await under.store.getVectors(name, ['tiny', 'huge']);
-      expect([...tiny]).toEqual(EAST);
-      expect([...huge]).toEqual([0, Math.SQRT1_2, 0, -Math.SQRT1_2].map(Math.fround));
+      expect([...tiny!]).toEqual(EAST);
+      expect([...huge!]).toEqual([0, Math.SQRT1_2, 0, -Math.SQRT1_2].map(Math.fround));
     });
 
     it('refuses an id that is there twice in one call', async () => {

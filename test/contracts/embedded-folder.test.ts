@@ -114,7 +114,10 @@ describe('the data folder', () => {
   it('that cannot be made is an error, not a crash', async () => {
     await writeFile(join(root, 'a-file'), '');
     const opening = EmbeddedCollectionStore.open({ dataDir: join(root, 'a-file', 'data') });
-    await expect(opening).rejects.toMatchObject({ code: 'internal' });
+    await expect(opening).rejects.toMatchObject({
+      code: 'internal',
+      message: expect.stringMatching(/data folder .*a-file.data cannot be used.*ENOTDIR/),
+    });
   });
 
   it.each([{ exactBelow: -1 }, { exactBelow: 1.5 }, { exactBelow: NaN }, { saveGraphEvery: 0 }])(
@@ -199,6 +202,16 @@ describe('the store’s thread', () => {
       await store['thread']['pool']!.threads[0].terminate();
       expect((await store.getCollection('c')).count).toBe(1);
     }
+  });
+
+  it('that dies while it starts fails the call that waits for it', async () => {
+    const store = await openWithCollection();
+    await store['thread']['pool']!.threads[0]!.terminate();
+    const waiting = store.getCollection('c');
+    await setImmediate();
+    await store['thread']['pool']!.threads[0]!.terminate();
+    await expect(waiting).rejects.toMatchObject({ code: 'internal' });
+    expect((await store.getCollection('c')).name).toBe('c');
   });
 
   it('leaves the event loop free while it writes, builds a graph and searches', async () => {

@@ -94,9 +94,9 @@ export class EmbeddedCollectionStore implements CollectionStore {
     // Copied tightly and handed over: sending a view would copy the whole buffer behind it.
     const records = images.map(validateNewImage).map((image) => ({
       ...image,
-      content: Uint8Array.from(image.content),
-      thumbnail: Uint8Array.from(image.thumbnail),
-      vector: Float32Array.from(image.vector),
+      content: new Uint8Array(image.content),
+      thumbnail: new Uint8Array(image.thumbnail),
+      vector: new Float32Array(image.vector),
     }));
     const buffers = records.flatMap((image) => [
       image.content.buffer,
@@ -142,7 +142,7 @@ export class EmbeddedCollectionStore implements CollectionStore {
   async search(collection: string, query: SearchQuery): Promise<SearchHit[]> {
     const name = validateCollectionName(collection);
     const checked = validateSearchQuery(query);
-    const vector = Float32Array.from(checked.vector);
+    const vector = new Float32Array(checked.vector);
     return this.thread.call('search', [name, { ...checked, vector }], [vector.buffer]);
   }
 

@@ -61,15 +61,19 @@ export class Engine {
    * @throws conflict when another process has the folder, or a newer version has written it
    */
   static open(options: EngineOptions, warn: (message: string) => void): Engine {
-    mkdirSync(options.dataDir, { recursive: true });
-    const catalog = SqliteCatalog.open(join(options.dataDir, 'dino.sqlite'));
+    const { dataDir } = options;
+    let catalog: SqliteCatalog | undefined;
     try {
-      const engine = new Engine(options, catalog, new GraphFiles(join(options.dataDir, 'graphs')), warn);
+      mkdirSync(dataDir, { recursive: true });
+      catalog = SqliteCatalog.open(join(dataDir, 'dino.sqlite'));
+      const engine = new Engine(options, catalog, new GraphFiles(join(dataDir, 'graphs')), warn);
       engine.load();
       return engine;
-    } catch (error) {
-      catalog.close();
-      throw error;
+    } catch (cause) {
+      catalog?.close();
+      if (cause instanceof DinoError) throw cause;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new DinoError('internal', `The data folder ${dataDir} cannot be used: ${reason}`, { cause });
     }
   }
 

@@ -1,0 +1,97 @@
+import { Piscina } from 'piscina';
+import { DinoError } from '../errors.js';
+import { assertKeyShape, type KeyMask } from './key-features.js';
+import { assertCandidates } from './lost.js';
+import type { SegmentationTask } from './segmentation-worker.js';
+import { assertTau } from './tokencut.js';
+
+export type { SegmentationTask } from './segmentation-worker.js';
+
+export interface SegmentationPoolOptions {
+  /** Worker threads, from 1; each finds the masks of one image at a time. Default 1. */
+  readonly threads?: number;
+  /** Images waiting for a thread before new ones are refused, from 1; default 64. */
+  readonly queueLimit?: number;
+}
+
+/** Finds masks from key features in worker threads, so that the event loop goes on meanwhile. */
+export class SegmentationPool {
+  readonly #pool: Piscina<SegmentationTask, KeyMask[]>;
+  readonly #queueLimit: number;
+  readonly #unfinished = new Set<Promise<unknown>>();
+  #isClosed = false;
+
+  private constructor({ threads = 1, queueLimit = 64 }: SegmentationPoolOptions) {
+    this.#queueLimit = queueLimit;
+    this.#pool = new Piscina<SegmentationTask, KeyMask[]>({
+      filename: new URL('./segmentation-worker.js', import.meta.url).href,
+      minThreads: threads,
+      maxThreads: threads,
+      idleTimeout: Infinity,
+      concurrentTasksPerWorker: 1,
+    });
+  }
+
+  /** Starts the threads and has each ready before the first image comes. */
+  static async create(options: SegmentationPoolOptions = {}): Promise<SegmentationPool> {
+    const pool = new SegmentationPool(options);
+    const blank = () => ({ keys: new Float32Array(1), dimension: 1, grid: { height: 1, width: 1 } });
+    try {
+      const { threads = 1 } = options;
+      await Promise.all(
+        Array.from({ length: threads }, () => pool.#dispatch({ method: 'lost', ...blank() })),
+      );
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+    return pool;
+  }
+
+  /** Images waiting for a thread. */
+  get queueLength(): number {
+    return this.#pool.queueSize;
+  }
+
+  /**
+   * The masks that `tokenCutMasks` or `lostMasks` finds.
+   *
+   * @param task a `keys` array that is all of its buffer is handed to the worker and is empty afterwards; one that
+   *   is a part of a larger buffer is copied
+   * @param signal takes the image out of the queue, or ends the thread that works on it; another starts in its place
+   * @throws DinoError `overloaded` when too many images wait, `not-ready` once the pool closes, `invalid-request`
+   *   and RangeError as the methods do; an AbortError when the signal aborts
+   */
+  async run(task: SegmentationTask, signal?: AbortSignal): Promise<KeyMask[]> {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw new DinoError('not-ready', 'The service is closing and takes no more images.');
+    // An error's class doesn't cross from a worker: what the caller can mend is found here.
+    assertKeyShape(task);
+    if (task.method === 'tokencut' && task.tau !== undefined) assertTau(task.tau);
+    if (task.method === 'lost' && task.candidates !== undefined) assertCandidates(task.candidates);
+    if (this.queueLength >= this.#queueLimit) {
+      const detail = `${this.queueLength} images are waiting for their masks already. Try again in a moment.`;
+      throw new DinoError('overloaded', detail, { retryAfterSeconds: 1 });
+    }
+    return this.#dispatch(task, signal);
+  }
+
+  /** Waits for what is running and waiting, then ends the threads. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    // Piscina's own close ends its threads as soon as one of them has finished a task, and drops what waits
+    // (5.3.2: it counts every finished task once per thread).
+    await Promise.allSettled(this.#unfinished);
+    await this.#pool.destroy();
+  }
+
+  #dispatch(task: SegmentationTask, signal?: AbortSignal): Promise<KeyMask[]> {
+    const isWhole = task.keys.byteLength === task.keys.buffer.byteLength;
+    const keys = isWhole ? task.keys : task.keys.slice();
+    const found = this.#pool.run({ ...task, keys }, { transferList: [keys.buffer as ArrayBuffer], signal });
+    this.#unfinished.add(found);
+    const forget = () => this.#unfinished.delete(found);
+    found.then(forget, forget);
+    return found;
+  }
+}

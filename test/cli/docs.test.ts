@@ -1,0 +1,56 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { spawnServer, type ServerProcess } from '../support/server-process.js';
+import { runDino } from './dino-process.js';
+import { drawSmallScenes, makeFolder, writeInto, writeScenes, writeTar } from './photo-folder.js';
+
+const page = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+const examples = [...page.matchAll(/```sh\n([^]*?)```/g)]
+  .flatMap(([, block]) => block!.trim().split('\n'))
+  .filter((line) => !line.startsWith('npx dino serve'));
+
+let root: string;
+let server: ServerProcess;
+beforeAll(async () => {
+  root = await makeFolder();
+  const scenes = await drawSmallScenes(1);
+  await writeScenes(join(root, 'photos'), scenes);
+  await writeInto(root, 'cat.jpg', scenes[0]!.bytes);
+  await writeInto(root, 'dog.jpg', scenes[1]!.bytes);
+  for (const [index, name] of ['shard-0.tar', 'shard-1.tar'].entries()) {
+    await writeTar(join(root, name), [[`${index}.jpg`, scenes[index]!.bytes]]);
+  }
+  server = await spawnServer({ dataDir: join(root, 'data') });
+});
+afterAll(async () => {
+  await server.stop();
+  await rm(root, { recursive: true, force: true });
+});
+
+/** Splits a command as a shell would, as far as the page needs it; where the output goes is the shell's business. */
+function parse(line: string): string[] {
+  const words = [...line.split(' > ')[0]!.matchAll(/'([^']*)'|(\S+)/g)].map(
+    ([, quoted, plain]) => quoted ?? plain!,
+  );
+  expect(words.slice(0, 2)).toEqual(['npx', 'dino']);
+  return words.slice(2);
+}
+
+describe('the examples of docs/cli.md', () => {
+  it('are there for every command', () => {
+    expect(examples.length).toBeGreaterThanOrEqual(12);
+    for (const command of ['import', 'search', 'embed', 'mask', 'attention', 'models']) {
+      expect(examples.some((line) => line.startsWith(`npx dino ${command} `))).toBe(true);
+    }
+  });
+
+  it.each(examples)('%s', async (line) => {
+    const args = parse(line);
+    const { code, stdout, stderr } = await runDino(args, { cwd: root });
+    expect(stderr).not.toMatch(/^dino: /m);
+    expect(code).toBe(0);
+    expect(stdout).not.toBe('');
+    if (args.includes('--json')) for (const part of stdout.trim().split('\n')) JSON.parse(part);
+  });
+});

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { binaryAffinity } from '#dino/segmentation/affinity.js';
+import { BitMatrix } from '#dino/segmentation/bit-matrix.js';
+import { createRandom } from '../../support/drawn-scenes.js';
+
+const SIZES = [1, 2, 3, 4, 7, 8, 9, 16, 31, 65, 100];
+
+function randomRows(size: number, dimension: number, seed: number): Float64Array {
+  const random = createRandom(seed);
+  return Float64Array.from({ length: size * dimension }, () => random() - 0.5);
+}
+
+function product(rows: Float64Array, dimension: number, first: number, second: number): number {
+  let sum = 0;
+  for (let at = 0; at < dimension; at++)
+    sum += rows[first * dimension + at]! * rows[second * dimension + at]!;
+  return sum;
+}
+
+describe('pairs of rows that are alike', () => {
+  it.each(SIZES)('of %i are those whose dot product is above the threshold', (size) => {
+    for (const [dimension, above] of [
+      [1, 0],
+      [5, 0.1],
+      [32, -0.3],
+    ] as const) {
+      const rows = randomRows(size, dimension, size);
+      const matrix = binaryAffinity({ rows, dimension, above });
+      for (let first = 0; first < size; first++) {
+        for (let second = 0; second < size; second++) {
+          expect(matrix.has(first, second)).toBe(product(rows, dimension, first, second) > above);
+        }
+      }
+    }
+  });
+
+  it('leave out those at the threshold', () => {
+    const rows = Float64Array.from([1, 0, 2, 0, 0, 1]);
+    const matrix = binaryAffinity({ rows, dimension: 2, above: 2 });
+    expect([...matrix.rowCounts()]).toEqual([0, 1, 0]);
+    expect(matrix.has(1, 1)).toBe(true);
+  });
+});
+
+describe('a matrix of bits', () => {
+  it.each(SIZES)('of %i multiplies and counts as its entries do', (size) => {
+    const random = createRandom(size);
+    const matrix = new BitMatrix(size);
+    for (let pair = 0; pair < size * 3; pair++) {
+      matrix.join(Math.floor(random() * size), Math.floor(random() * size));
+    }
+    const vector = Float64Array.from({ length: size }, () => random() - 0.5);
+    // What an earlier product left behind must not show.
+    const result = new Float64Array(size).fill(7);
+    matrix.multiply(
+      vector.map(() => 9),
+      result,
+    );
+    matrix.multiply(vector, result);
+    const counts = matrix.rowCounts();
+    for (let row = 0; row < size; row++) {
+      const inside = [...vector.keys()].filter((column) => matrix.has(row, column));
+      expect(counts[row]).toBe(inside.length);
+      expect(result[row]).toBeCloseTo(
+        inside.reduce((sum, column) => sum + vector[column]!, 0),
+        12,
+      );
+      expect(inside.every((column) => matrix.has(column, row))).toBe(true);
+    }
+  });
+});
