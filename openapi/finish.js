@@ -78,12 +78,24 @@ function allowNullInUnions(node) {
   Object.values(node).forEach(allowNullInUnions);
 }
 
+/** What can be wrong with any request, with any that has a body, and with any that may carry an image. */
+const COMMON_PROBLEMS = {
+  400: 'The request is not valid',
+  401: 'A valid API key is needed',
+  429: 'Too many requests at once',
+  500: 'Something went wrong here',
+};
+const BODY_PROBLEMS = {
+  413: 'The body or an image is too large',
+  415: 'Not an image format, or not a type of body, that the service reads',
+};
+const IMAGE_PROBLEMS = { 422: 'The image is damaged' };
+
 /** Changes `specification` in place and returns it. */
 export function finish(specification) {
-  for (const [path, verbs] of Object.entries(specification.paths)) {
+  for (const verbs of Object.values(specification.paths)) {
     for (const operation of Object.values(verbs)) {
       finishOperation(operation);
-      if (path.startsWith('/v1/')) operation.responses['500'] = problem('Something went wrong here');
     }
   }
   for (const [path, [operationId, summary, description, content]] of Object.entries(OPERATIONS)) {
@@ -112,9 +124,16 @@ function finishOperation(operation) {
   const bodies = IMAGE_BODIES[operation.operationId];
   if (bodies !== undefined) Object.assign(operation.requestBody.content, bodies);
   if (PICTURES.includes(operation.operationId)) operation.responses['200'].content['image/png'] = binary;
-  // What tsoa knows of a controller's common responses is only their schema.
+  // tsoa knows a problem's schema, but not its media type.
   for (const [status, response] of Object.entries(operation.responses)) {
     if (Number(status) >= 400) operation.responses[status] = problem(response.description);
+  }
+  for (const [status, description] of Object.entries({
+    ...COMMON_PROBLEMS,
+    ...(operation.requestBody === undefined ? {} : BODY_PROBLEMS),
+    ...(bodies === undefined ? {} : IMAGE_PROBLEMS),
+  })) {
+    operation.responses[status] ??= problem(description);
   }
   delete operation.security;
 }

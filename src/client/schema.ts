@@ -1067,7 +1067,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The image is too large */
+            /** @description The body or an image is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1076,7 +1076,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not an image format the service reads */
+            /** @description Not an image format, or not a type of body, that the service reads */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1195,7 +1195,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The image is too large */
+            /** @description The body or an image is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1204,7 +1204,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not an image format the service reads */
+            /** @description Not an image format, or not a type of body, that the service reads */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1260,8 +1260,26 @@ export interface operations {
                     "application/json": components["schemas"]["ModelListResponse"];
                 };
             };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A valid API key is needed */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1300,6 +1318,15 @@ export interface operations {
                     "application/json": components["schemas"]["ModelResource"];
                 };
             };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A valid API key is needed */
             401: {
                 headers: {
@@ -1311,6 +1338,15 @@ export interface operations {
             };
             /** @description The model is not loaded */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1400,7 +1436,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The image is too large */
+            /** @description The body or an image is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1409,7 +1445,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not an image format the service reads */
+            /** @description Not an image format, or not a type of body, that the service reads */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1589,7 +1625,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The batch is too large */
+            /** @description The body or an image is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1598,8 +1634,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is of a type that is not read */
+            /** @description Not an image format, or not a type of body, that the service reads */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The image is damaged */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1777,7 +1822,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The image is too large */
+            /** @description The body or an image is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1786,7 +1831,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not an image format the service reads */
+            /** @description Not an image format, or not a type of body, that the service reads */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1935,6 +1980,24 @@ export interface operations {
             };
             /** @description The collection or the image is not there */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2161,7 +2224,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The image is too large */
+            /** @description The body or an image is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2170,7 +2233,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not an image format the service reads */
+            /** @description Not an image format, or not a type of body, that the service reads */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -2401,6 +2464,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests at once */
             429: {
                 headers: {
@@ -2553,7 +2634,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The image is too large */
+            /** @description The body or an image is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2562,7 +2643,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not an image format the service reads */
+            /** @description Not an image format, or not a type of body, that the service reads */
             415: {
                 headers: {
                     [name: string]: unknown;

@@ -67,7 +67,7 @@ describe('a store whose process is killed while it writes', () => {
   let dataDir: string;
   const warnings: string[] = [];
   const open = (): Promise<EmbeddedCollectionStore> =>
-    EmbeddedCollectionStore.open({ dataDir, exactBelow: 20, onWarning: (message) => warnings.push(message) });
+    EmbeddedCollectionStore.open({ dataDir, exactBelow: 1, onWarning: (message) => warnings.push(message) });
   beforeAll(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'dino-sigkill-'));
     const store = await open();
@@ -80,7 +80,7 @@ describe('a store whose process is killed while it writes', () => {
     const random = createRandom(Date.now());
     const ledger = new Ledger();
     for (let round = 0; round < ROUNDS; round++) {
-      await writeAndKill(dataDir, round, 50 + Math.floor(random() * 400), ledger);
+      await writeAndKill(dataDir, round, 100 + Math.floor(random() * 400), ledger);
 
       const store = await open();
       const images = await listAll(store);

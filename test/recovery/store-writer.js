@@ -7,7 +7,7 @@ import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-col
 
 const [dataDir, round] = process.argv.slice(2);
 const LANES = 8;
-const store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 20, saveGraphEvery: 40 });
+const store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 1, saveGraphEvery: 40 });
 
 function say(event, id, version) {
   // Synchronous on a pipe, so that it has left the process before anything else happens.

@@ -20,13 +20,7 @@ import { sendBytes, toNumbers, wantsPng } from '../responses.js';
 
 @Route('v1/attention')
 @Tags('Features')
-@Response<Problem>(400, 'The request is not valid')
-@Response<Problem>(401, 'A valid API key is needed')
 @Response<Problem>(404, 'The model or the stored image is not there')
-@Response<Problem>(413, 'The image is too large')
-@Response<Problem>(415, 'Not an image format the service reads')
-@Response<Problem>(422, 'The image is damaged')
-@Response<Problem>(429, 'Too many requests at once')
 export class AttentionController extends Controller {
   readonly #attention: AttentionService;
   readonly #images: ImageInput;

@@ -16,9 +16,6 @@ import type { Problem } from '../dto/problem.dto.js';
 
 @Route('v1/collections')
 @Tags('Collections')
-@Response<Problem>(400, 'The request is not valid')
-@Response<Problem>(401, 'A valid API key is needed')
-@Response<Problem>(429, 'Too many requests at once')
 export class CollectionsController extends Controller {
   readonly #collections: CollectionService;
 

@@ -9,13 +9,7 @@ import { toBase64, toNumbers } from '../responses.js';
 
 @Route('v1/embeddings')
 @Tags('Features')
-@Response<Problem>(400, 'The request is not valid')
-@Response<Problem>(401, 'A valid API key is needed')
 @Response<Problem>(404, 'The model or the stored image is not there')
-@Response<Problem>(413, 'The image is too large')
-@Response<Problem>(415, 'Not an image format the service reads')
-@Response<Problem>(422, 'The image is damaged')
-@Response<Problem>(429, 'Too many requests at once')
 export class EmbeddingsController extends Controller {
   readonly #embeddings: EmbeddingService;
   readonly #images: ImageInput;

@@ -39,10 +39,7 @@ import { sendBytes } from '../responses.js';
 
 @Route('v1/collections/{collection}/images')
 @Tags('Images')
-@Response<Problem>(400, 'The request is not valid')
-@Response<Problem>(401, 'A valid API key is needed')
 @Response<Problem>(404, 'The collection or the image is not there')
-@Response<Problem>(429, 'Too many requests at once')
 export class ImagesController extends Controller {
   readonly #service: ImageService;
   readonly #images: ImageInput;
@@ -84,8 +81,6 @@ export class ImagesController extends Controller {
   @Post()
   @OperationId('postImages')
   @Response<Problem>(409, "The collection's model is not loaded")
-  @Response<Problem>(413, 'The batch is too large')
-  @Response<Problem>(415, 'The body is of a type that is not read')
   public async postImages(
     collection: string,
     @Request() request: HttpRequest,
@@ -109,9 +104,6 @@ export class ImagesController extends Controller {
   @SuccessResponse(201, 'Created')
   @Response<PutImageResponse>(200, 'Replaced, or unchanged')
   @Response<Problem>(409, "The collection's model is not loaded")
-  @Response<Problem>(413, 'The image is too large')
-  @Response<Problem>(415, 'Not an image format the service reads')
-  @Response<Problem>(422, 'The image is damaged')
   public async putImage(
     collection: string,
     id: string,

@@ -19,13 +19,7 @@ import { sendBytes, wantsPng } from '../responses.js';
 
 @Route('v1/masks')
 @Tags('Features')
-@Response<Problem>(400, 'The request is not valid')
-@Response<Problem>(401, 'A valid API key is needed')
 @Response<Problem>(404, 'The model or the stored image is not there')
-@Response<Problem>(413, 'The image is too large')
-@Response<Problem>(415, 'Not an image format the service reads')
-@Response<Problem>(422, 'The image is damaged')
-@Response<Problem>(429, 'Too many requests at once')
 export class MasksController extends Controller {
   readonly #masks: MaskService;
   readonly #images: ImageInput;

@@ -5,7 +5,6 @@ import type { Problem } from '../dto/problem.dto.js';
 
 @Route('v1/models')
 @Tags('Models')
-@Response<Problem>(401, 'A valid API key is needed')
 export class ModelsController extends Controller {
   readonly #models: ModelRegistry;
 

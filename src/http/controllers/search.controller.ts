@@ -17,14 +17,8 @@ import { parseFilter } from '../options.js';
 
 @Route('v1/collections/{collection}')
 @Tags('Search')
-@Response<Problem>(400, 'The request is not valid')
-@Response<Problem>(401, 'A valid API key is needed')
 @Response<Problem>(404, 'The collection or the image is not there')
 @Response<Problem>(409, "The collection's model is not loaded")
-@Response<Problem>(413, 'The image is too large')
-@Response<Problem>(415, 'Not an image format the service reads')
-@Response<Problem>(422, 'The image is damaged')
-@Response<Problem>(429, 'Too many requests at once')
 export class SearchController extends Controller {
   readonly #search: SearchService;
   readonly #images: ImageInput;
