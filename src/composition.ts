@@ -16,6 +16,8 @@ import type { Manifest } from './models/manifest.js';
 import { ModelRegistry, type Model } from './models/model-registry.js';
 import { AttentionService } from './segmentation/attention.service.js';
 import { MaskService } from './segmentation/mask.service.js';
+import { PatchLooker } from './segmentation/patch-looker.js';
+import { SegmentationPool } from './segmentation/segmentation-pool.js';
 import { createImageReader } from './vision/image-reader.js';
 
 export interface Service {
@@ -63,8 +65,10 @@ export async function compose(config: Config): Promise<Service> {
     timeoutSeconds: config.decodeTimeoutSeconds,
   });
   const embeddings = new EmbeddingService({ models, reader });
-  const attention = new AttentionService({ models, reader });
-  const masks = new MaskService(attention);
+  const looker = new PatchLooker({ models, reader });
+  const pool = await SegmentationPool.create();
+  const attention = new AttentionService(looker);
+  const masks = new MaskService({ looker, pool });
   const collections = new CollectionService({ store, models });
   const images = new ImageService({ store, collections, embeddings, reader });
   const search = new SearchService({ store, collections, embeddings });
@@ -88,6 +92,7 @@ export async function compose(config: Config): Promise<Service> {
     async close() {
       lifecycle.stop();
       await models.close();
+      await pool.close();
       await store.close();
     },
   };

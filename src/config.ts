@@ -76,7 +76,7 @@ export const SETTINGS = {
     schema: integer(1, 256),
   },
   queueLimit: {
-    meaning: 'images waiting for inference before 429',
+    meaning: 'images in progress, from decoding to features, before 429',
     range: '1..100000',
     fallback: 512,
     schema: integer(1, 100_000),

@@ -9,6 +9,8 @@ import { planPictures, writePicture } from './picture-files.js';
 interface MaskFlags extends ConnectionOptions {
   readonly out?: string;
   readonly coco?: string;
+  readonly method: 'attention' | 'tokencut' | 'lost';
+  readonly tau: number;
   readonly head: number | 'best' | 'union' | 'all';
   readonly threshold: number;
   readonly picture: 'mask' | 'overlay' | 'cutout';
@@ -25,13 +27,24 @@ export function addMaskCommand(program: Command): void {
     .argument('<path...>', 'images, or folders of images')
     .option('-o, --out <folder>', 'folder for a PNG per image, of its best mask')
     .option('--coco <file>', 'file for all masks as COCO annotations')
+    .addOption(
+      new Option('--method <name>', 'how masks are made')
+        .choices(['attention', 'tokencut', 'lost'])
+        .default('attention'),
+    )
+    .option(
+      '--tau <cosine>',
+      'for tokencut: cosine above which two patches are alike, -1 to 1',
+      decimal(-1, 1),
+      0.2,
+    )
     .option(
       '--head <head>',
-      'best; union; all, a mask each; or one head, from 0',
+      'for attention: best; union; all, a mask each; or one head, from 0',
       headOr('best', 'union', 'all'),
       'best',
     )
-    .option('--threshold <share>', 'share of the attention that a mask holds, 0 to 1', decimal(0, 1), 0.6)
+    .option('--threshold <share>', 'for attention: share of it that a mask holds, 0 to 1', decimal(0, 1), 0.6)
     .addOption(
       new Option('--picture <kind>', 'what the PNG shows')
         .choices(['mask', 'overlay', 'cutout'])
@@ -52,7 +65,7 @@ Examples:
 `;
 
 async function mask(paths: readonly string[], flags: MaskFlags): Promise<void> {
-  const { out, coco, head, threshold, picture: kind, size, model, json } = flags;
+  const { out, coco, method, tau, head, threshold, picture: kind, size, model, json } = flags;
   if (out === undefined && coco === undefined && !json) {
     throw usageError('give -o FOLDER for pictures, --coco FILE or --json for annotations');
   }
@@ -65,7 +78,7 @@ async function mask(paths: readonly string[], flags: MaskFlags): Promise<void> {
     if (json) process.stdout.write(`${JSON.stringify(dataset)}\n`);
   };
   await withServer({ ...flags, storesNothing: true }, async (client) => {
-    const options = { head, threshold, size, model };
+    const options = { method, tau, head, threshold, size, model };
     const outcomes = eachImage(files, async (bytes, { path }) => {
       const picture = pictures?.get(path);
       if (picture !== undefined)

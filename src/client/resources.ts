@@ -86,9 +86,13 @@ export interface AttentionPictureOptions extends AttentionOptions {
 export interface MaskOptions extends FeatureOptions {
   /** Longer side in px at which the model looks at the image, 16..1024; default: the model's. */
   readonly size?: number;
-  /** Share of the attention mass that a mask holds, 0..1; default 0.6. */
+  /** Default `attention`. */
+  readonly method?: 'attention' | 'tokencut' | 'lost';
+  /** For `attention`: share of the attention mass that a mask holds, 0..1; default 0.6. */
   readonly threshold?: number;
-  /** One head; `best` (the default); `union` of all; or `all`, a mask each. */
+  /** For `tokencut`: cosine above which two patches are alike, -1..1; default 0.2. */
+  readonly tau?: number;
+  /** For `attention`: one head; `best` (the default); `union` of all; or `all`, a mask each. */
   readonly head?: number | 'best' | 'union' | 'all';
 }
 

@@ -89,8 +89,8 @@ export interface paths {
         put?: never;
         /**
          * Object masks
-         * @description Object masks without any training on masks: per head, the patches that hold most of the CLS token's attention
-         *     (DINO, arXiv:2104.14294, section 4.2.2). With `Accept: image/png` the first mask as a picture alone.
+         * @description Object masks without any training on masks: from the CLS token's attention (DINO, arXiv:2104.14294), or from the
+         *     patches' keys (TokenCut, LOST). With `Accept: image/png` the first mask as a picture alone.
          */
         post: operations["createMasks"];
         delete?: never;
@@ -624,7 +624,7 @@ export interface components {
             bbox: number[];
             /**
              * Format: double
-             * @description The head it is from; null for a union.
+             * @description The head it is from; null for a union and for methods on keys.
              */
             head: number | null;
             /** @description Why this one. */
@@ -650,16 +650,22 @@ export interface components {
             /** @description Model to use; default: the server's. */
             model?: string;
             /**
-             * @description How masks are made. `attention`: the patches that hold most of the CLS token's attention.
+             * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
+             *     `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
              * @enum {string}
              */
-            method?: "attention";
+            method?: "attention" | "tokencut" | "lost";
             /**
              * Format: double
-             * @description Share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
+             * @description For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
              */
             threshold?: number;
-            /** @description One head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
+            /**
+             * Format: double
+             * @description For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper.
+             */
+            tau?: number;
+            /** @description For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
             head?: number | ("best" | "union" | "all");
             /**
              * @description How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`.
@@ -681,16 +687,22 @@ export interface components {
             /** @description Model to use; default: the server's. */
             model?: string;
             /**
-             * @description How masks are made. `attention`: the patches that hold most of the CLS token's attention.
+             * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
+             *     `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
              * @enum {string}
              */
-            method?: "attention";
+            method?: "attention" | "tokencut" | "lost";
             /**
              * Format: double
-             * @description Share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
+             * @description For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
              */
             threshold?: number;
-            /** @description One head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
+            /**
+             * Format: double
+             * @description For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper.
+             */
+            tau?: number;
+            /** @description For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
             head?: number | ("best" | "union" | "all");
             /**
              * @description How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`.
@@ -1370,11 +1382,16 @@ export interface operations {
             query?: {
                 /** @description Model to use; default: the server's. */
                 model?: string;
-                /** @description How masks are made. `attention`: the patches that hold most of the CLS token's attention. */
-                method?: "attention";
-                /** @description Share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper. */
+                /**
+                 * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
+                 *     `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
+                 */
+                method?: "attention" | "tokencut" | "lost";
+                /** @description For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper. */
                 threshold?: number;
-                /** @description One head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
+                /** @description For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper. */
+                tau?: number;
+                /** @description For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
                 head?: unknown;
                 /** @description How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`. */
                 format?: "rle" | "png";

@@ -80,43 +80,19 @@ export class ImageService {
       (await this.#store.findImages(collectionName, [...new Set(ids)])).map((image) => [image.id, image]),
     );
 
-    const results = new Array<PutResult | undefined>(images.length);
-    const toWrite: { index: number; image: NewImage }[] = [];
     const firstUse = new Map<string, PreparedImage>();
-    await Promise.all(
-      prepared.map(async (image, index) => {
-        if ('error' in image) {
-          results[index] = image;
-          return;
-        }
-        const earlier = firstUse.get(image.id);
-        if (earlier !== undefined) {
-          results[index] = repeated(image, earlier);
-          return;
-        }
-        firstUse.set(image.id, image);
-        const stored = present.get(image.id);
-        if (
-          stored !== undefined &&
-          stored.contentHash === image.contentHash &&
-          canonicalMetadata(JSON.stringify(stored.metadata)) === image.canonicalMetadata
-        ) {
-          results[index] = { id: image.id, status: 'unchanged' };
-          return;
-        }
-        const made = await this.#make(image, model, signal);
-        if (made instanceof DinoError) results[index] = { id: image.id, error: made };
-        else toWrite.push({ index, image: made });
-      }),
-    );
-    if (toWrite.length > 0) {
-      const outcomes = await this.#store.putImages(
-        collectionName,
-        toWrite.map(({ image }) => image),
-      );
-      toWrite.forEach(({ index, image }, i) => (results[index] = { id: image.id, status: outcomes[i]! }));
+    for (const image of prepared) {
+      if (!('error' in image) && !firstUse.has(image.id)) firstUse.set(image.id, image);
     }
-    return results as PutResult[];
+    const changed = [...firstUse.values()].filter((image) => !isStored(image, present.get(image.id)));
+    const outcomes = await this.#makeAndWrite(collectionName, changed, model, signal);
+    return prepared.map((image) => {
+      if ('error' in image) return image;
+      const first = firstUse.get(image.id)!;
+      if (!isSame(image, first)) return conflicting(image);
+      const outcome = outcomes.get(image.id) ?? { id: image.id, status: 'unchanged' };
+      return image === first || 'error' in outcome ? outcome : { id: image.id, status: 'unchanged' };
+    });
   }
 
   get(collection: string, id: string): Promise<StoredImage> {
@@ -143,6 +119,27 @@ export class ImageService {
     return this.#store.deleteImage(collection, id);
   }
 
+  /** What became of each image, by id. */
+  async #makeAndWrite(
+    collection: string,
+    images: readonly PreparedImage[],
+    model: Model,
+    signal: AbortSignal | undefined,
+  ): Promise<Map<string, PutResult>> {
+    if (images.length === 0) return new Map();
+    const made = await model.extractor.withPlaces(images.length, () =>
+      Promise.all(images.map((image) => this.#make(image, model, signal))),
+    );
+    const good = made.filter((image): image is NewImage => !(image instanceof DinoError));
+    const written = good.length === 0 ? [] : await this.#store.putImages(collection, good);
+    const results = new Map<string, PutResult>(good.map(({ id }, i) => [id, { id, status: written[i]! }]));
+    made.forEach((image, i) => {
+      const { id } = images[i]!;
+      if (image instanceof DinoError) results.set(id, { id, error: image });
+    });
+    return results;
+  }
+
   /** Returns, not throws, what is wrong with this image alone: the others of its batch go on. */
   async #make(
     image: PreparedImage,
@@ -151,7 +148,7 @@ export class ImageService {
   ): Promise<NewImage | DinoError> {
     try {
       const [embedding, thumbnail] = await Promise.all([
-        this.#embeddings.embed(image.bytes, model, signal),
+        this.#embeddings.embedPlaced(image.bytes, model, signal),
         this.#reader.thumbnail(image.bytes),
       ]);
       const { mediaType, width, height } = embedding.info;
@@ -168,7 +165,7 @@ export class ImageService {
         vector: embedding.vector,
       };
     } catch (error) {
-      if (error instanceof DinoError && error.code !== 'overloaded') return error;
+      if (error instanceof DinoError) return error;
       throw error;
     }
   }
@@ -197,16 +194,20 @@ async function prepare(image: ImageToPut): Promise<PreparedImage | { id: string 
   }
 }
 
-/** The second use of an id in one batch: harmless when it says the same, else nobody can know which was meant. */
-function repeated(image: PreparedImage, earlier: PreparedImage): PutResult {
-  if (image.contentHash === earlier.contentHash && image.canonicalMetadata === earlier.canonicalMetadata) {
-    return { id: image.id, status: 'unchanged' };
-  }
-  return {
-    id: image.id,
-    error: new DinoError(
-      'conflict',
-      `The id ${image.id} occurs twice in this request, with different images.`,
-    ),
-  };
+function isSame(image: PreparedImage, other: PreparedImage): boolean {
+  return image.contentHash === other.contentHash && image.canonicalMetadata === other.canonicalMetadata;
+}
+
+function isStored(image: PreparedImage, stored: StoredImage | undefined): boolean {
+  return (
+    stored !== undefined &&
+    stored.contentHash === image.contentHash &&
+    canonicalMetadata(JSON.stringify(stored.metadata)) === image.canonicalMetadata
+  );
+}
+
+/** A second image under an id of the same batch: nobody can know which was meant. */
+function conflicting({ id }: PreparedImage): PutResult {
+  const detail = `The id ${id} occurs twice in this request, with different images.`;
+  return { id, error: new DinoError('conflict', detail) };
 }

@@ -106,8 +106,10 @@ export class SearchService {
     query: Query,
     signal: AbortSignal | undefined,
   ): Promise<{ vector: Float32Array; excludeIds?: readonly string[] }> {
-    if ('image' in query)
-      return { vector: (await this.#embeddings.embed(query.image, model!, signal)).vector };
+    if ('image' in query) {
+      const [embedding] = await this.#embeddings.embedAll([query.image], model!, signal);
+      return { vector: embedding!.vector };
+    }
     if ('vector' in query)
       return { vector: toUnitVector(Float32Array.from(query.vector), dimension, 'The vector') };
     if ('id' in query) {

@@ -16,7 +16,7 @@ export interface BatcherOptions {
   readonly concurrency: number;
   /** Images per batch at most. */
   readonly maxBatch: number;
-  /** Images waiting before new ones are refused. */
+  /** Images that have a place, decoded or not, before new ones are refused. */
   readonly queueLimit: number;
   readonly observe?: {
     batch(size: number, queuedSeconds: readonly number[]): void;
@@ -41,6 +41,7 @@ export class Batcher {
   readonly #options: BatcherOptions;
   #queue: Entry[] = [];
   #running = 0;
+  #places = 0;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -51,14 +52,29 @@ export class Batcher {
     return this.#queue.length;
   }
 
-  /** @throws DinoError overloaded when the queue is full; whatever the run throws; the signal's reason when aborted */
+  /**
+   * Holds places for all images of a request, or none, while `work` decodes and submits them. So a batch is not let
+   * in by halves, and what waits is bounded before it is decoded.
+   *
+   * @throws DinoError overloaded when there are not as many places
+   */
+  async withPlaces<T>(count: number, work: () => Promise<T>): Promise<T> {
+    if (this.#places + count > this.#options.queueLimit) {
+      this.#options.observe?.refused();
+      const detail = `${this.#places} images are in progress already. Try again in a moment, or send fewer at once.`;
+      throw new DinoError('overloaded', detail, { retryAfterSeconds: 1 });
+    }
+    this.#places += count;
+    try {
+      return await work();
+    } finally {
+      this.#places -= count;
+    }
+  }
+
+  /** @throws whatever the run throws; the signal's reason when aborted */
   submit(request: BatchRequest, signal?: AbortSignal): Promise<Features> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
-    if (this.#queue.length >= this.#options.queueLimit) {
-      this.#options.observe?.refused();
-      const detail = `${this.#queue.length} images are waiting already. Try again in a moment, or send fewer at once.`;
-      return Promise.reject(new DinoError('overloaded', detail, { retryAfterSeconds: 1 }));
-    }
     return new Promise<Features>((resolve, reject) => {
       const { width, height } = request.pixels;
       const key = `${width}x${height} ${[...request.names].sort().join()}`;

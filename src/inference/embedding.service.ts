@@ -25,8 +25,19 @@ export class EmbeddingService {
     return this.#models.get(name);
   }
 
-  /** @throws DinoError for bytes that are no readable image, and overloaded when too many images wait */
-  async embed(bytes: Uint8Array, model: Model, signal?: AbortSignal): Promise<ImageEmbedding> {
+  /**
+   * The embeddings of all images of a request.
+   *
+   * @throws DinoError for bytes that are no readable image, and overloaded when there is no place for all of them
+   */
+  embedAll(images: readonly Uint8Array[], model: Model, signal?: AbortSignal): Promise<ImageEmbedding[]> {
+    return model.extractor.withPlaces(images.length, () =>
+      Promise.all(images.map((bytes) => this.embedPlaced(bytes, model, signal))),
+    );
+  }
+
+  /** One embedding, while the caller holds a place for it. @throws DinoError for bytes that are no readable image */
+  async embedPlaced(bytes: Uint8Array, model: Model, signal?: AbortSignal): Promise<ImageEmbedding> {
     const { pixels, info } = await this.#reader.forEmbedding(bytes, model.manifest.preprocessing);
     const features = await model.extractor.extract(pixels, ['embedding'], signal);
     return {

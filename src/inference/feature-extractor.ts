@@ -31,6 +31,7 @@ export class FeatureExtractor {
   readonly #threads: number;
   readonly #pool: Piscina<BatchTask, BatchAnswer>;
   readonly #batcher: Batcher;
+  readonly #running = new Set<Promise<BatchAnswer>>();
 
   private constructor(options: FeatureExtractorOptions) {
     this.manifest = options.manifest;
@@ -74,11 +75,17 @@ export class FeatureExtractor {
     return this.#batcher.length;
   }
 
+  /** Holds places for a request's images while they are decoded and extracted; see `Batcher.withPlaces`. */
+  withPlaces<T>(count: number, work: () => Promise<T>): Promise<T> {
+    return this.#batcher.withPlaces(count, work);
+  }
+
   /**
+   * To be called while `withPlaces` holds one for the image.
+   *
    * @param pixels width and height are multiples of the model's patch size; its buffer is handed to the worker and
    *   is empty afterwards
    * @param names the features wanted
-   * @throws DinoError overloaded when too many images wait
    */
   extract(pixels: Pixels, names: readonly FeatureName[], signal?: AbortSignal): Promise<Features> {
     const multiple = this.manifest.input.multipleOf;
@@ -90,7 +97,9 @@ export class FeatureExtractor {
 
   /** Waits for what is running, then ends the workers. */
   async close(): Promise<void> {
-    await this.#pool.close({ force: false });
+    // Piscina's own close ends its threads as soon as one of them has finished a task, and drops what waits (5.3.2).
+    await Promise.allSettled(this.#running);
+    await this.#pool.destroy();
   }
 
   async #run(requests: readonly BatchRequest[]): Promise<Features[]> {
@@ -106,9 +115,9 @@ export class FeatureExtractor {
       images,
       names,
     };
-    const { outputs, seconds } = await this.#pool.run(task, {
-      transferList: images.map((image) => image.buffer),
-    });
+    const running = this.#pool.run(task, { transferList: images.map((image) => image.buffer) });
+    this.#running.add(running);
+    const { outputs, seconds } = await running.finally(() => this.#running.delete(running));
     this.#options.observe?.ran(seconds);
     const patch = this.manifest.architecture.patchSize;
     const grid = { height: height / patch, width: width / patch };

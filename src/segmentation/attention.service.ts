@@ -1,8 +1,9 @@
 import { DinoError } from '../errors.js';
 import type { Grid } from '../inference/features.js';
-import type { Model, ModelRegistry } from '../models/model-registry.js';
-import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
+import type { Model } from '../models/model-registry.js';
+import type { ImageInfo } from '../vision/image-reader.js';
 import { renderHeadStrip, renderHeatMap, renderOverlay } from '../vision/render-attention.js';
+import { headRows, type LookOptions, type PatchLooker } from './patch-looker.js';
 
 export interface AttentionMaps {
   readonly model: Model;
@@ -14,35 +15,16 @@ export interface AttentionMaps {
 
 /** Last-block self-attention of the CLS token over the whole image. */
 export class AttentionService {
-  readonly #models: ModelRegistry;
-  readonly #reader: ImageReader;
+  readonly #looker: PatchLooker;
 
-  constructor({ models, reader }: { models: ModelRegistry; reader: ImageReader }) {
-    this.#models = models;
-    this.#reader = reader;
+  constructor(looker: PatchLooker) {
+    this.#looker = looker;
   }
 
-  /**
-   * @param options.size longer side in px at which the model looks; the grid follows the aspect ratio
-   * @throws DinoError not-found for the model, and for bytes that are no readable image
-   */
-  async compute(
-    bytes: Uint8Array,
-    options: { model?: string; size?: number },
-    signal?: AbortSignal,
-  ): Promise<AttentionMaps> {
-    const model = this.#models.get(options.model);
-    const { input, preprocessing, architecture } = model.manifest;
-    const { pixels, info } = await this.#reader.forPatches(bytes, {
-      longerSide: options.size ?? preprocessing.attentionSize,
-      multipleOf: input.multipleOf,
-    });
-    const { grid, attention } = await model.extractor.extract(pixels, ['attention'], signal);
-    const n = grid.height * grid.width;
-    const heads = Array.from({ length: architecture.heads }, (_, head) =>
-      attention!.subarray(head * n, (head + 1) * n),
-    );
-    return { model, info, grid, heads };
+  /** @throws DinoError as `PatchLooker.look` */
+  async compute(bytes: Uint8Array, options: LookOptions, signal?: AbortSignal): Promise<AttentionMaps> {
+    const { model, info, features } = await this.#looker.look(bytes, ['attention'], options, signal);
+    return { model, info, grid: features.grid, heads: headRows(features) };
   }
 
   /** A PNG: one head's heat map at the image's size, or over the image; for `all` the heads side by side. */

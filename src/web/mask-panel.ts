@@ -4,6 +4,9 @@ import { drawMask, readMask, type MaskPicture } from './mask-picture.js';
 import { Panel } from './panel.js';
 import { askAbout, nameOf, type Subject } from './subject.js';
 
+/** Methods on the keys take no threshold and have no heads. */
+const KEY_METHODS = ['tokencut', 'lost'];
+
 /** Rest after the last move of the slider before the server is asked. */
 const DEBOUNCE_MS = 150;
 
@@ -60,6 +63,7 @@ export class MaskPanel {
 
   #changed(delayMs: number): void {
     element('threshold-value', HTMLOutputElement).value = percent(this.threshold);
+    this.#threshold.disabled = KEY_METHODS.includes(this.#head.value);
     this.#onSettings();
     clearTimeout(this.#timer);
     const subject = this.#subject;
@@ -67,12 +71,7 @@ export class MaskPanel {
   }
 
   async #ask(subject: Subject): Promise<void> {
-    const head = this.#head.value;
-    const options = {
-      threshold: this.threshold,
-      head: Number.isNaN(Number(head)) ? head : Number(head),
-      format: 'png',
-    };
+    const options = { ...this.#source(), format: 'png' };
     await this.#panel.run(
       async (signal) => {
         const answer = await askAbout<MaskAnswer>(subject, 'v1/masks', options, signal);
@@ -84,12 +83,18 @@ export class MaskPanel {
       (found) => {
         if (found === undefined) {
           this.#empty();
-          this.#reason.textContent = 'Nothing stands out at this threshold.';
+          this.#reason.textContent = 'Nothing stands out.';
         } else {
           this.#present(found, nameOf(subject));
         }
       },
     );
+  }
+
+  #source(): object {
+    const from = this.#head.value;
+    if (KEY_METHODS.includes(from)) return { method: from };
+    return { threshold: this.threshold, head: Number.isNaN(Number(from)) ? from : Number(from) };
   }
 
   #present({ answer, mask, png, picture }: Found, name: string): void {
@@ -100,7 +105,7 @@ export class MaskPanel {
     const rows = [
       ['Area', `${percent(mask.area / (answer.width * answer.height), 1)}`, `${count(mask.area)} px`],
       ['Box', `${width} × ${height}`, `px, at ${x}, ${y}`],
-      ['Score', mask.score.toFixed(2), mask.head === null ? 'all heads' : `head ${mask.head}`],
+      ['Score', mask.score.toFixed(2), whence(answer, mask)],
     ];
     this.#measures.replaceChildren(
       ...rows.map(([term, value, more]) =>
@@ -130,6 +135,11 @@ export class MaskPanel {
     this.#measures.replaceChildren();
     this.#reason.textContent = '';
   }
+}
+
+function whence({ method }: MaskAnswer, { head }: Mask): string {
+  if (method !== 'attention') return method;
+  return head === null ? 'all heads' : `head ${head}`;
 }
 
 /** The page's policy forbids to fetch a `data:` URI. */

@@ -190,4 +190,10 @@ describe('images', () => {
     expect(body.results.map((result: { status: string }) => result.status)).toEqual(['created', 'failed']);
     expect(body.results[1].error.status).toBe(409);
   });
+
+  it('fail both where a damaged one comes twice', async () => {
+    const files = [1, 2].map((i) => ({ name: `${i}.jpg`, bytes: Buffer.from('no image') }));
+    const { body } = await service.call('POST', `${C}/hashed/images`, { files });
+    expect(body.results.map((result: { status: string }) => result.status)).toEqual(['failed', 'failed']);
+  });
 });

@@ -122,6 +122,7 @@ describe('overload', () => {
       const answers = await Promise.all(
         Array.from({ length: 8 }, () => narrow.call('POST', '/v1/embeddings', { json: { input } })),
       );
+      // A batch has places for all of its images or for none, so whoever comes first is served.
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]));
       expect((await narrow.call('POST', '/v1/embeddings', { json: { input: input[0] } })).status).toBe(200);
     } finally {

@@ -11,7 +11,7 @@ import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-col
 import { createRandom, settings } from '../contracts/collection-fixtures.js';
 
 const WRITER = fileURLToPath(new URL('store-writer.js', import.meta.url));
-const ROUNDS = 8;
+const ROUNDS = 6;
 
 /** A version of an image by name; null: there is none. */
 type Version = string | null;

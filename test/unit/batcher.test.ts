@@ -64,19 +64,22 @@ describe('Batcher', () => {
     expect(batches).toHaveLength(4);
   });
 
-  it('refuses what is beyond the limit with a time to try again', async () => {
-    const { batches, run } = createRunner();
-    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 1, queueLimit: 2 });
-    const taken = [1, 2, 3].map((value) => batcher.submit(request(value)));
-    await expect(batcher.submit(request(4))).rejects.toMatchObject({
-      code: 'overloaded',
-      retryAfterSeconds: 1,
+  it('has places for all images of a request or for none, and gives them back', async () => {
+    const { run } = createRunner();
+    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 1, queueLimit: 5 });
+    let leave!: () => void;
+    const staying = batcher.withPlaces(3, () => new Promise<void>((resolve) => (leave = resolve)));
+    const refused = { code: 'overloaded', retryAfterSeconds: 1 };
+    await expect(batcher.withPlaces(3, async () => 'in')).rejects.toMatchObject(refused);
+    await expect(batcher.withPlaces(2, async () => 'in')).resolves.toBe('in');
+    const failing = batcher.withPlaces(2, async () => {
+      throw new Error('broken');
     });
-    for (let i = 0; i < 3; i++) {
-      batches[i]!.finish();
-      await taken[i];
-    }
-    expect(batches).toHaveLength(3);
+    await expect(failing).rejects.toThrow('broken');
+    leave();
+    await staying;
+    await expect(batcher.withPlaces(5, async () => 'in')).resolves.toBe('in');
+    await expect(batcher.withPlaces(6, async () => 'in')).rejects.toMatchObject(refused);
   });
 
   it('drops images whose caller has gone before they cost inference', async () => {

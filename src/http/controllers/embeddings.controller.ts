@@ -51,9 +51,7 @@ export class EmbeddingsController extends Controller {
       );
     }
     const images = await this.#images.many(request, references);
-    const embedded = await Promise.all(
-      images.map((bytes) => this.#embeddings.embed(bytes, model, request.signal)),
-    );
+    const embedded = await this.#embeddings.embedAll(images, model, request.signal);
     const encode = options.encoding_format === 'base64' ? toBase64 : toNumbers;
     const patches = embedded.reduce((sum, { patches }) => sum + patches, 0);
     return {

@@ -17,6 +17,15 @@ import type { Mask, MaskOptions, MaskRequest, MaskResponse } from '../dto/segmen
 import type { ImageInput } from '../image-input.js';
 import { sendBytes, wantsPng } from '../responses.js';
 
+const DEFAULTS = {
+  method: 'attention',
+  head: 'best',
+  threshold: 0.6,
+  tau: 0.2,
+  format: 'rle',
+  picture: 'mask',
+} as const;
+
 @Route('v1/masks')
 @Tags('Features')
 @Response<Problem>(404, 'The model or the stored image is not there')
@@ -31,8 +40,8 @@ export class MasksController extends Controller {
   }
 
   /**
-   * Object masks without any training on masks: per head, the patches that hold most of the CLS token's attention
-   * (DINO, arXiv:2104.14294, section 4.2.2). With `Accept: image/png` the first mask as a picture alone.
+   * Object masks without any training on masks: from the CLS token's attention (DINO, arXiv:2104.14294), or from the
+   * patches' keys (TokenCut, LOST). With `Accept: image/png` the first mask as a picture alone.
    * @summary Object masks
    */
   @Post()
@@ -43,28 +52,21 @@ export class MasksController extends Controller {
     @Queries() query: MaskOptions,
     @Body() body?: MaskRequest,
   ): Promise<MaskResponse> {
-    const {
-      model,
-      size,
-      head = 'best',
-      threshold = 0.6,
-      format = 'rle',
-      picture = 'mask',
-    } = { ...query, ...body };
+    const options = { ...DEFAULTS, ...query, ...body };
     const bytes = await this.#images.one(request, body?.image);
-    const found = await this.#masks.find(bytes, { model, size, head, threshold }, request.signal);
+    const found = await this.#masks.find(bytes, options, request.signal);
     if (wantsPng(request)) {
-      const png = await this.#masks.picture(bytes, found, picture);
+      const png = await this.#masks.picture(bytes, found, options.picture);
       // tsoa takes the JSON schema from the return type; the picture's content type is added in tsoa.json.
       return sendBytes(this, png, 'image/png') as unknown as MaskResponse;
     }
     const { width, height } = found.info;
     return {
       model: found.model.name,
-      method: 'attention',
+      method: options.method,
       width,
       height,
-      masks: await Promise.all(found.masks.map((mask) => this.#describe(mask, format))),
+      masks: await Promise.all(found.masks.map((mask) => this.#describe(mask, options.format))),
     };
   }
 

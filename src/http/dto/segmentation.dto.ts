@@ -51,15 +51,24 @@ export interface AttentionResponse {
 export interface MaskOptions {
   /** Model to use; default: the server's. */
   model?: string;
-  /** How masks are made. `attention`: the patches that hold most of the CLS token's attention. */
-  method?: 'attention';
   /**
-   * Share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
+   * How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
+   * `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
+   */
+  method?: 'attention' | 'tokencut' | 'lost';
+  /**
+   * For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
    * @minimum 0
    * @maximum 1
    */
   threshold?: number;
-  /** One head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
+  /**
+   * For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper.
+   * @minimum -1
+   * @maximum 1
+   */
+  tau?: number;
+  /** For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
   head?: number | 'best' | 'union' | 'all';
   /** How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`. */
   format?: 'rle' | 'png';
@@ -92,7 +101,7 @@ export interface Mask {
   area: number;
   /** [x, y, width, height] in px. */
   bbox: number[];
-  /** The head it is from; null for a union. */
+  /** The head it is from; null for a union and for methods on keys. */
   head: number | null;
   /** Why this one. */
   reason: string;

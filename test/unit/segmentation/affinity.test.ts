@@ -26,11 +26,13 @@ describe('pairs of rows that are alike', () => {
     ] as const) {
       const rows = randomRows(size, dimension, size);
       const matrix = binaryAffinity({ rows, dimension, above });
-      for (let first = 0; first < size; first++) {
-        for (let second = 0; second < size; second++) {
-          expect(matrix.has(first, second)).toBe(product(rows, dimension, first, second) > above);
-        }
-      }
+      const pairs = Array.from(
+        { length: size * size },
+        (_, at) => [Math.floor(at / size), at % size] as const,
+      );
+      expect(pairs.map(([first, second]) => matrix.has(first, second))).toEqual(
+        pairs.map(([first, second]) => product(rows, dimension, first, second) > above),
+      );
     }
   });
 

@@ -22,7 +22,7 @@ describe('the segmentation pool', () => {
   afterAll(() => pool.close());
 
   it('lets the event loop go on while it cuts a graph of 3600 patches', async () => {
-    const drawn = drawKeys({ grid: LARGE, dimension: 192 });
+    const drawn = drawKeys({ grid: LARGE, dimension: 96 });
     let isRunning = true;
     const found = pool.run({ method: 'tokencut', ...keysOf(drawn) }).finally(() => (isRunning = false));
     let turns = 0;

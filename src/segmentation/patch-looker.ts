@@ -1,0 +1,52 @@
+import type { FeatureName, Features } from '../inference/features.js';
+import type { Model, ModelRegistry } from '../models/model-registry.js';
+import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
+
+export interface LookOptions {
+  /** Default: the default model. */
+  readonly model?: string;
+  /** Longer side in px at which the model looks; the grid follows the aspect ratio. Default: the model's. */
+  readonly size?: number;
+}
+
+export interface Look {
+  readonly model: Model;
+  readonly info: ImageInfo;
+  readonly features: Features;
+}
+
+/** Has a model look at a whole image, so that its patches cover all of it. */
+export class PatchLooker {
+  readonly #models: ModelRegistry;
+  readonly #reader: ImageReader;
+
+  constructor({ models, reader }: { models: ModelRegistry; reader: ImageReader }) {
+    this.#models = models;
+    this.#reader = reader;
+  }
+
+  /** @throws DinoError not-found for the model, for bytes that are no readable image, and overloaded */
+  async look(
+    bytes: Uint8Array,
+    names: readonly FeatureName[],
+    options: LookOptions,
+    signal?: AbortSignal,
+  ): Promise<Look> {
+    const model = this.#models.get(options.model);
+    const { input, preprocessing } = model.manifest;
+    return model.extractor.withPlaces(1, async () => {
+      const { pixels, info } = await this.#reader.forPatches(bytes, {
+        longerSide: options.size ?? preprocessing.attentionSize,
+        multipleOf: input.multipleOf,
+      });
+      return { model, info, features: await model.extractor.extract(pixels, names, signal) };
+    });
+  }
+}
+
+/** The attention of an image as rows of `grid.height * grid.width` values, one per head. */
+export function headRows({ grid, attention }: Features): Float32Array[] {
+  const n = grid.height * grid.width;
+  const heads = attention!.length / n;
+  return Array.from({ length: heads }, (_, head) => attention!.subarray(head * n, (head + 1) * n));
+}

@@ -1,0 +1,169 @@
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeRle } from '#dino/segmentation/rle.js';
+import { drawScene, onePixelPng, type DrawnScene } from '../support/drawn-scenes.js';
+import { TestService } from '../support/test-service.js';
+
+let service: TestService;
+let scene: DrawnScene;
+beforeAll(async () => {
+  service = await TestService.start();
+  scene = await drawScene({ className: 'square-on-checks', width: 331, height: 247 });
+});
+afterAll(() => service.close());
+
+/** Area and box of a mask, counted pixel by pixel. */
+function measure(mask: Uint8Array, width: number): { area: number; bbox: number[] } {
+  const inside = [...mask.keys()].filter((i) => mask[i] !== 0);
+  const xs = inside.map((i) => i % width);
+  const ys = inside.map((i) => Math.floor(i / width));
+  const [left, top] = [xs.reduce((a, b) => Math.min(a, b)), ys.reduce((a, b) => Math.min(a, b))];
+  const [right, bottom] = [xs.reduce((a, b) => Math.max(a, b)), ys.reduce((a, b) => Math.max(a, b))];
+  return { area: inside.length, bbox: [left, top, right - left + 1, bottom - top + 1] };
+}
+
+describe('POST /v1/masks', () => {
+  it.each(['attention', 'tokencut', 'lost'])(
+    '%s: run lengths, PNG, area and box tell of the same pixels',
+    async (method) => {
+      const rle = await service.call('POST', '/v1/masks', { raw: scene.bytes, query: { method, tau: 0.5 } });
+      expect(rle.status).toBe(200);
+      expect(rle.body).toMatchObject({ method, width: 331, height: 247 });
+      const png = await service.call('POST', '/v1/masks', {
+        raw: scene.bytes,
+        query: { method, tau: 0.5, format: 'png' },
+      });
+      expect(png.body.masks).toHaveLength(rle.body.masks.length);
+      for (const [i, mask] of rle.body.masks.entries()) {
+        const pixels = decodeRle(mask.rle);
+        expect(measure(pixels, 331)).toEqual({ area: mask.area, bbox: mask.bbox });
+        expect(mask.score).toBeGreaterThanOrEqual(0);
+        expect(mask.score).toBeLessThanOrEqual(1);
+        const bytes = Buffer.from(png.body.masks[i].png.split(',')[1], 'base64');
+        const { data, info } = await sharp(bytes).greyscale().raw().toBuffer({ resolveWithObject: true });
+        expect([info.width, info.height]).toEqual([331, 247]);
+        expect(Buffer.compare(data, Buffer.from(pixels.map((value) => value * 255)))).toBe(0);
+      }
+    },
+  );
+
+  it('takes the same options as JSON, form and query', async () => {
+    const image = `data:image/jpeg;base64,${scene.bytes.toString('base64')}`;
+    const json = await service.call('POST', '/v1/masks', { json: { image, head: 1, threshold: 0.4 } });
+    const form = await service.call('POST', '/v1/masks', {
+      files: [{ name: 'a.jpg', bytes: scene.bytes }],
+      fields: { head: '1', threshold: '0.4' },
+    });
+    const query = await service.call('POST', '/v1/masks', {
+      raw: scene.bytes,
+      query: { head: 1, threshold: 0.4 },
+    });
+    expect(json.body.masks[0].head).toBe(1);
+    expect(form.body).toEqual(json.body);
+    expect(query.body).toEqual(json.body);
+  });
+
+  it('has a mask per head for all, and one for a union that holds each of them', async () => {
+    const { heads } = (await service.call('GET', '/v1/models')).body.data[0];
+    const all = await service.call('POST', '/v1/masks', { raw: scene.bytes, query: { head: 'all' } });
+    expect(all.body.masks.map((mask: { head: number }) => mask.head).sort()).toEqual([
+      ...Array(heads).keys(),
+    ]);
+    const union = await service.call('POST', '/v1/masks', { raw: scene.bytes, query: { head: 'union' } });
+    const whole = decodeRle(union.body.masks[0].rle);
+    for (const mask of all.body.masks) {
+      const part = decodeRle(mask.rle);
+      expect(part.every((value, i) => value <= whole[i]!)).toBe(true);
+    }
+  });
+
+  it('keeps more with a higher threshold, nothing with 0 and all with 1', async () => {
+    const area = async (threshold: number) => {
+      const { body } = await service.call('POST', '/v1/masks', {
+        raw: scene.bytes,
+        query: { threshold, head: 0 },
+      });
+      return body.masks[0]?.area ?? 0;
+    };
+    expect(await area(0)).toBe(0);
+    expect(await area(1)).toBe(331 * 247);
+    const areas = [await area(0.3), await area(0.6), await area(0.9)];
+    expect(areas).toEqual([...areas].sort((a, b) => a - b));
+    expect(new Set(areas).size).toBe(3);
+  });
+
+  it('answers Accept: image/png with the picture alone', async () => {
+    for (const [picture, channels] of [
+      ['mask', 1],
+      ['overlay', 3],
+      ['cutout', 4],
+    ] as const) {
+      const { status, headers, body } = await service.call('POST', '/v1/masks', {
+        raw: scene.bytes,
+        query: { picture },
+        accept: 'image/png',
+      });
+      expect(status).toBe(200);
+      expect(headers['content-type']).toBe('image/png');
+      expect(Number(headers['content-length'])).toBe(body.length);
+      const metadata = await sharp(body).metadata();
+      expect([metadata.width, metadata.height]).toEqual([331, 247]);
+      expect(metadata.channels).toBeGreaterThanOrEqual(channels);
+      if (picture === 'cutout') expect(metadata.hasAlpha).toBe(true);
+    }
+  });
+
+  it('finds nothing, which is no error, in a picture that is all alike', async () => {
+    for (const method of ['tokencut', 'lost']) {
+      const { status, body } = await service.call('POST', '/v1/masks', {
+        raw: await onePixelPng(),
+        query: { method, size: 16 },
+      });
+      expect([status, body.masks]).toEqual([200, []]);
+    }
+  });
+});
+
+describe('POST /v1/attention', () => {
+  it('has a row per head whose grid follows the aspect ratio, and sums to less than one', async () => {
+    const { status, body } = await service.call('POST', '/v1/attention', {
+      raw: scene.bytes,
+      query: { size: 320 },
+    });
+    expect(status).toBe(200);
+    expect(body.grid).toEqual({ width: 20, height: 15 });
+    expect(body.attention).toHaveLength(body.heads);
+    for (const row of body.attention) {
+      expect(row).toHaveLength(300);
+      const sum = row.reduce((total: number, value: number) => total + value, 0);
+      expect(sum).toBeGreaterThan(0.5);
+      expect(sum).toBeLessThan(1);
+    }
+    const one = await service.call('POST', '/v1/attention', {
+      raw: scene.bytes,
+      query: { size: 320, head: 2 },
+    });
+    expect(one.body.attention).toEqual([body.attention[2]]);
+  });
+
+  it('draws one head, one over the image, and all heads side by side', async () => {
+    const { heads } = (await service.call('GET', '/v1/models')).body.data[0];
+    const size = async (query: Record<string, string | number | boolean>) => {
+      const { headers, body } = await service.call('POST', '/v1/attention', {
+        raw: scene.bytes,
+        query,
+        accept: 'image/png',
+      });
+      expect(headers['content-type']).toBe('image/png');
+      const { width, height } = await sharp(body).metadata();
+      return { width, height, body: body as Buffer };
+    };
+    const map = await size({ head: 0 });
+    const overlay = await size({ head: 0, overlay: true });
+    expect([map.width, map.height, overlay.width, overlay.height]).toEqual([331, 247, 331, 247]);
+    expect(Buffer.compare(map.body, overlay.body)).not.toBe(0);
+    const strip = await size({});
+    expect(strip.width).toBeGreaterThanOrEqual(heads * 331);
+    expect(strip.height).toBe(247);
+  });
+});
