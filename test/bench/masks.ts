@@ -10,6 +10,8 @@ import { manifestSchema } from '#dino/models/manifest.js';
 import { topMassCells } from '#dino/segmentation/attention-mask.js';
 import { largestComponent } from '#dino/segmentation/connected-component.js';
 import { cellEdges } from '#dino/vision/grid-cover.js';
+import { lostMasks } from '#dino/segmentation/lost.js';
+import { tokenCutMasks } from '#dino/segmentation/tokencut.js';
 import { scoreHead, type HeadMask } from '#dino/segmentation/head-criterion.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
 import { CRITERIA } from './masks-criteria.js';
@@ -32,7 +34,11 @@ interface Sample {
   readonly objectPixels: Float64Array;
   /** Pixels of each patch. */
   readonly patchPixels: Float64Array;
+  /** What the methods on keys find, by name; empty where they find nothing. */
+  readonly keyMasks: readonly (readonly [name: string, cells: Uint8Array])[];
 }
+
+const TAUS = [0.2, 0.3, 0.4, 0.5, 0.6];
 
 interface Row {
   readonly choice: string;
@@ -128,7 +134,7 @@ const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60 });
 async function look(photo: Photo, size: number, extractor: FeatureExtractor): Promise<Sample> {
   const { multipleOf } = extractor.manifest.input;
   const { pixels, info } = await reader.forPatches(photo.jpeg, { longerSide: size, multipleOf });
-  const { grid, attention } = await extractor.extract(pixels, ['attention']);
+  const { grid, attention, keys } = await extractor.extract(pixels, ['attention', 'keys']);
   const n = grid.width * grid.height;
   const heads = Array.from({ length: attention!.length / n }, (_, head) =>
     attention!.slice(head * n, (head + 1) * n),
@@ -147,7 +153,15 @@ async function look(photo: Photo, size: number, extractor: FeatureExtractor): Pr
       }
     }
   }
-  return { heads, grid, objectPixels, patchPixels };
+  const features = { keys: keys!, dimension: keys!.length / n, grid };
+  const found = {
+    ...Object.fromEntries(TAUS.map((tau) => [`tokencut, tau ${tau}`, tokenCutMasks({ ...features, tau })])),
+    lost: lostMasks(features),
+  };
+  const keyMasks = Object.entries(found).map(
+    ([name, masks]) => [name, masks[0]?.cells ?? new Uint8Array(n)] as const,
+  );
+  return { heads, grid, objectPixels, patchPixels, keyMasks };
 }
 
 /** Intersection over union in pixels, exactly as if the mask were expanded to the photo's size. */
@@ -187,6 +201,7 @@ function measure(samples: readonly Sample[], threshold: number): Row[] {
     note('mean of heads, largest part', iouOf(sample, largestComponent(ofMean, grid, mean).cells));
     note('union of heads', iouOf(sample, atLeast(masks, 1)));
     note('majority of heads', iouOf(sample, atLeast(masks, Math.floor(heads.length / 2) + 1)));
+    for (const [name, cells] of sample.keyMasks) note(name, iouOf(sample, cells));
     note('baseline: whole image', iouOf(sample, new Uint8Array(mean.length).fill(1)));
     note('baseline: middle half each way', iouOf(sample, middleBox(grid, 0.5)));
     note('baseline: middle 70 % each way', iouOf(sample, middleBox(grid, 0.7)));
