@@ -149,11 +149,13 @@ def decode_rgb(encoded: bytes, name: str, max_short_side: int | None = None) -> 
 
 
 def resize_short_side(image: Image.Image, size: int) -> Image.Image:
-    """Resizes (PIL bicubic) so that the shorter side has `size` pixels and the aspect is kept."""
-    width, height = image.size
-    scale = size / min(width, height)
-    target = (max(round(width * scale), size), max(round(height * scale), size))
-    return image.resize(target, Image.Resampling.BICUBIC)
+    """Resizes (PIL bicubic) so that the shorter side has `size` pixels and the aspect is kept.
+
+    The longer side is rounded down, as torchvision's Resize does in the paper's evaluation.
+    """
+    shorter = min(image.size)
+    width, height = (size * side // shorter for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def center_crop(image: Image.Image, resize: int, crop: int) -> np.ndarray:
@@ -173,7 +175,8 @@ def center_crop(image: Image.Image, resize: int, crop: int) -> np.ndarray:
     if not 0 < crop <= resize:
         raise ValueError(f"crop {crop} must be positive and at most resize {resize}")
     image = resize_short_side(image, resize)
-    left, top = (image.width - crop) // 2, (image.height - crop) // 2
+    # torchvision's CenterCrop rounds halves to even.
+    left, top = round((image.width - crop) / 2), round((image.height - crop) / 2)
     return np.array(image.crop((left, top, left + crop, top + crop)))
 
 

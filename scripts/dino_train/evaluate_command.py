@@ -100,8 +100,8 @@ def run_knn(args: argparse.Namespace) -> int:
                     "crop": crop,
                     "k": args.k,
                     "temperature": args.temperature,
-                    "top1": round(trained, 4),
-                    "untrainedTop1": round(untrained, 4),
+                    "top1": round(trained, 6),
+                    "untrainedTop1": round(untrained, 6),
                 }
             )
             if not args.json:

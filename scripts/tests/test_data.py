@@ -117,10 +117,16 @@ def test_images_are_turned_upright_and_converted_to_rgb():
 def test_preparation_takes_the_centre_at_the_asked_size():
     image = gradient(200, 100)
     assert resize_short_side(image, 64).size == (128, 64)
-    assert resize_short_side(gradient(100, 201), 64).size == (64, 129)
+    # 128 * 256 / 171 = 191.6 is cut, not rounded.
+    assert resize_short_side(gradient(100, 199), 64).size == (64, 127)
+    assert resize_short_side(gradient(256, 171), 128).size == (191, 128)
     crop = center_crop(image, 100, 60)
     assert crop.shape == (60, 60, 3)
     assert np.array_equal(crop, np.asarray(image)[20:80, 70:130])
+    # Halves go to the even neighbour: offsets 0.5 -> 0 and 1.5 -> 2.
+    for width, left in ((61, 0), (63, 2)):
+        odd = gradient(width, 60)
+        assert np.array_equal(center_crop(odd, 60, 60), np.asarray(odd)[:, left : left + 60])
     with pytest.raises(ValueError, match="at most resize"):
         center_crop(image, 50, 60)
 
