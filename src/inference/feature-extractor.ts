@@ -95,10 +95,10 @@ export class FeatureExtractor {
     return this.#batcher.submit({ pixels, names }, signal);
   }
 
-  /** Waits for what is running, then ends the workers. */
+  /** Waits for what is running and waiting, then ends the workers. */
   async close(): Promise<void> {
     // Piscina's own close ends its threads as soon as one of them has finished a task, and drops what waits (5.3.2).
-    await Promise.allSettled(this.#running);
+    while (this.#running.size > 0 || this.#batcher.length > 0) await Promise.allSettled(this.#running);
     await this.#pool.destroy();
   }
 
