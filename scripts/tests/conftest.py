@@ -89,3 +89,18 @@ def write_scenes(folder: Path, per_scene: int, seed: int, scenes: int = 16) -> P
         for index in range(per_scene):
             photograph(scene, rng).save(folder / f"scene-{number:02d}" / f"{index:03d}.png")
     return folder
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Closes a run with one plain line: `N passed, N failed`, `, N skipped` where there are any."""
+    counted = {
+        name: len(terminalreporter.stats.get(name, []))
+        for name in ("passed", "failed", "error", "skipped")
+    }
+    line = f"{counted['passed']} passed, {counted['failed'] + counted['error']} failed"
+    if counted["skipped"]:
+        line += f", {counted['skipped']} skipped"
+    # Below pytest's own summary, which comes after this hook.
+    config.add_cleanup(lambda: print(line))
