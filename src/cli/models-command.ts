@@ -1,14 +1,9 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../config.js';
-import { manifestSchema } from '../models/manifest.js';
+import { findModelFolders, readManifest, verifyModelFile } from '../models/model-folder.js';
 import { CommandError, usageError } from './command-error.js';
 import { addConnectionOptions, withServer, type ConnectionOptions } from './connection.js';
-import { explain } from './image-files.js';
 import { textTable } from './text-table.js';
 
 /** `dino models`: what is loaded, and whether the files are what they should be. */
@@ -59,13 +54,12 @@ interface Verification {
 
 async function verifyModels(flags: { modelsDir?: string; json: boolean }): Promise<void> {
   const { modelsDir } = loadConfig(process.env, { modelsDir: flags.modelsDir });
-  const entries = await readdir(modelsDir, { withFileTypes: true }).catch((cause: unknown) => {
-    throw usageError(`${modelsDir}: ${explain(cause)}`, cause);
+  const folders = await findModelFolders(modelsDir).catch((cause: Error) => {
+    throw usageError(cause.message, cause);
   });
-  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   if (folders.length === 0) throw new CommandError(`there are no models in ${modelsDir}`);
   const results: Verification[] = [];
-  for (const folder of folders.sort()) results.push(await verify(modelsDir, folder));
+  for (const folder of folders) results.push(await verify(folder));
   if (flags.json) {
     process.stdout.write(`${JSON.stringify(results)}\n`);
   } else {
@@ -78,29 +72,14 @@ async function verifyModels(flags: { modelsDir?: string; json: boolean }): Promi
     throw new CommandError(`${wrong} of ${results.length} models are not what their manifests say`);
 }
 
-async function verify(modelsDir: string, folder: string): Promise<Verification> {
-  let model = folder;
+async function verify(folder: string): Promise<Verification> {
+  let model = basename(folder);
   try {
-    const manifest = manifestSchema.parse(
-      JSON.parse(await readFile(join(modelsDir, folder, 'manifest.json'), 'utf8')),
-    );
+    const manifest = await readManifest(folder);
     model = manifest.name;
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(resolve(modelsDir, folder, manifest.file.path)), hash);
-    const found = hash.digest('hex');
-    if (found === manifest.file.sha256) return { model, status: 'ok' };
-    return {
-      model,
-      status: 'wrong',
-      reason: `the SHA-256 of ${manifest.file.path} is ${found}, not ${manifest.file.sha256}`,
-    };
+    await verifyModelFile(folder, manifest);
+    return { model, status: 'ok' };
   } catch (error) {
-    return { model, status: 'wrong', reason: describe(error) };
+    return { model, status: 'wrong', reason: (error as Error).message };
   }
-}
-
-function describe(error: unknown): string {
-  const { path } = error as { path?: string };
-  if (path !== undefined) return `${path}: ${explain(error)}`;
-  return `its manifest is not valid: ${(error as Error).message.replace(/\s+/g, ' ')}`;
 }

@@ -1,11 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { DinoError } from '../errors.js';
 import type { FeatureExtractor } from '../inference/feature-extractor.js';
-import { manifestSchema, type Manifest } from './manifest.js';
+import type { Manifest } from './manifest.js';
+import { findModelFolders, readManifest, verifyModelFile } from './model-folder.js';
 
 /** A model that is loaded, warm and ready. */
 export interface Model {
@@ -46,8 +42,7 @@ export class ModelRegistry {
       for (const folder of await findModelFolders(options.modelsDir)) {
         const manifest = await readManifest(folder);
         if (models.has(manifest.name)) throw new Error(`two models in ${options.modelsDir} are called ${manifest.name}`);
-        const modelPath = resolve(folder, manifest.file.path);
-        await verify(modelPath, manifest);
+        const modelPath = await verifyModelFile(folder, manifest);
         const extractor = await options.open(manifest, modelPath);
         models.set(manifest.name, { name: manifest.name, manifest, fingerprint: manifest.file.sha256, extractor });
       }
@@ -83,37 +78,5 @@ export class ModelRegistry {
 
   async close(): Promise<void> {
     await Promise.all(this.list().map((model) => model.extractor.close()));
-  }
-}
-
-async function findModelFolders(modelsDir: string): Promise<string[]> {
-  let entries;
-  try {
-    entries = await readdir(modelsDir, { withFileTypes: true });
-  } catch (cause) {
-    throw new Error(`the models folder ${modelsDir} can't be read`, { cause });
-  }
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(modelsDir, entry.name));
-}
-
-async function readManifest(folder: string): Promise<Manifest> {
-  const path = join(folder, 'manifest.json');
-  try {
-    return manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch (cause) {
-    throw new Error(`${path} is not a valid model manifest: ${(cause as Error).message}`, { cause });
-  }
-}
-
-async function verify(modelPath: string, manifest: Manifest): Promise<void> {
-  const hash = createHash('sha256');
-  try {
-    await pipeline(createReadStream(modelPath), hash);
-  } catch (cause) {
-    throw new Error(`the model file ${modelPath} can't be read`, { cause });
-  }
-  const found = hash.digest('hex');
-  if (found !== manifest.file.sha256) {
-    throw new Error(`${modelPath} is not the file of its manifest: its SHA-256 is ${found}, not ${manifest.file.sha256}`);
   }
 }
