@@ -37,7 +37,7 @@ export class ModelsController extends Controller {
       fingerprint: model.fingerprint,
       dimension: architecture.embedDim,
       patchSize: architecture.patchSize,
-      heads: architecture.heads,
+      heads: architecture.heads ?? 0,
       manifest: model.manifest,
     };
   }
