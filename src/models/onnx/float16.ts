@@ -1,11 +1,13 @@
-/** Largest value that still rounds to a finite float16 (65504) and not to infinity. */
+import { CheckpointError } from '../checkpoints/checkpoint-error.js';
+
+/** Smallest magnitude that rounds to infinity and not to the largest float16, 65504. */
 const OVERFLOW = 65520;
 
 /**
  * float32 to IEEE 754 binary16, rounded to nearest, ties to even; subnormals included.
  *
  * @param name of the tensor, for the error
- * @throws RangeError when a value is too large for float16 or not finite
+ * @throws CheckpointError when a value is too large for float16 or not finite
  */
 export function toFloat16(values: Float32Array, name: string): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
@@ -13,7 +15,7 @@ export function toFloat16(values: Float32Array, name: string): Uint16Array {
   for (let i = 0; i < bits.length; i++) {
     // Also false for NaN.
     if (!(Math.abs(values[i]!) < OVERFLOW)) {
-      throw new RangeError(
+      throw new CheckpointError(
         `the tensor ${name} holds ${values[i]}, which float16 can't: use the precision fp32 for this model`,
       );
     }

@@ -1,3 +1,5 @@
+import { CheckpointError } from '../checkpoints/checkpoint-error.js';
+
 /** A matrix as int8 with a scale per output channel: w[o][i] is about `values[i * out + o] * scales[o]`. */
 export interface QuantisedMatrix {
   /** [in, out], the layout of a matrix product. */
@@ -13,7 +15,7 @@ export const LARGEST_WEIGHT = 127;
  * Quantises a matrix [out, in] symmetrically: scale = max |w| / 127 per output channel, rounded to nearest, ties to even.
  *
  * @param name of the tensor, for the error
- * @throws RangeError when a value is not finite
+ * @throws CheckpointError when a value is not finite
  */
 export function quantise(
   weight: Float32Array,
@@ -29,7 +31,7 @@ export function quantise(
     let peak = 0;
     for (const value of row) {
       if (!Number.isFinite(value))
-        throw new RangeError(`the tensor ${name} holds ${value}: the checkpoint is damaged`);
+        throw new CheckpointError(`the tensor ${name} holds ${value}: the checkpoint is damaged`);
       peak = Math.max(peak, Math.abs(value));
     }
     // A channel of zeros, or of values that vanish in float32, has no scale of its own.
