@@ -1,29 +1,24 @@
-import type { StateDict } from './tensor.js';
-import { CheckpointError } from './checkpoint-error.js';
+import { stat } from 'node:fs/promises';
+import type { Checkpoint } from './checkpoint.js';
+import { openHuggingFaceFolder } from './hugging-face.js';
+import { openCheckpointFile } from './open-file.js';
+import { unreadable } from './random-access-file.js';
 
-/** A plain value stored beside the tensors. */
-export type CheckpointValue = string | number | boolean | null;
-
-/** An open checkpoint: its tensors are read from the file when they are asked for. */
-export interface Checkpoint {
-  readonly format: 'pytorch' | 'pytorch-legacy' | 'safetensors' | 'huggingface';
-  /** Everything that is a tensor, nested keys joined by dots: `teacher.backbone.blocks.0...`. */
-  readonly tensors: StateDict;
-  /**
-   * Plain values beside the tensors, nested keys joined by dots, e.g. `args.arch` -> 'vit_small',
-   * `epoch` -> 99; the config.json of a Hugging Face folder stands under `config.`.
-   */
-  readonly values: ReadonlyMap<string, CheckpointValue>;
-  close(): Promise<void>;
-}
+export type { Checkpoint, CheckpointValue } from './checkpoint.js';
 
 /**
  * Opens a file (.pth/.pt/.bin, zip or legacy, or .safetensors) or a Hugging Face folder
  * (config.json with model.safetensors, model.safetensors.index.json or pytorch_model.bin).
- * The format is recognised by content, not by extension.
+ * The format is recognised by content, not by extension. Nothing in a file is ever executed.
  *
- * @throws CheckpointError
+ * @throws CheckpointError when it is not there, not a checkpoint, damaged, cut off, or asks for what tensors don't need
  */
-export function openCheckpoint(path: string): Promise<Checkpoint> {
-  return Promise.reject(new CheckpointError(`${path} cannot be read yet.`));
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const isFolder = await stat(path).then(
+    (stats) => stats.isDirectory(),
+    (error: unknown) => {
+      throw unreadable(path, error);
+    },
+  );
+  return isFolder ? openHuggingFaceFolder(path) : openCheckpointFile(path);
 }
