@@ -20,7 +20,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .backbones.dinov2 import VARIANTS as DINOV2_VARIANTS
+from .backbones.dinov2 import DinoV2
+from .backbones.dinov3 import VARIANTS as DINOV3_VARIANTS
+from .backbones.dinov3 import DinoV3
+from .backbones.resnet import TOTAL_STRIDE, ResNet
+from .backbones.resnet import VARIANTS as RESNET_VARIANTS
+from .backbones.xcit import VARIANTS as XCIT_VARIANTS
+from .backbones.xcit import XCiT
 from .head import DINOHead
+from .hugging_face_dinov2 import dinov2_to_hugging_face, dinov3_to_hugging_face
 from .hugging_face_names import vit_to_hugging_face
 from .vit import VARIANTS as VIT_VARIANTS
 from .vit import VisionTransformer
@@ -30,7 +39,7 @@ StateDict = dict[str, Tensor]
 HuggingFace = tuple[dict[str, Any], StateDict]
 
 # Buffers that are computed, not learned.
-KEPT = ("num_batches_tracked",)
+KEPT = ("num_batches_tracked", "periods", "bias_mask")
 
 
 @dataclass(frozen=True)
@@ -46,18 +55,47 @@ class Recipe:
     """
 
     build: Callable[..., nn.Module]
-    sizes: dict[str, int]
-    tiny: dict[str, int]
+    sizes: dict[str, Any]
+    tiny: dict[str, Any]
     patch_sizes: tuple[int, ...]
     to_hugging_face: Callable[[nn.Module], HuggingFace] | None = None
 
 
 TINY_VIT = {"embed_dim": 16, "depth": 2, "num_heads": 2}
 
-RECIPES: dict[str, Recipe] = {
-    name: Recipe(VisionTransformer, sizes, TINY_VIT, (16, 8), vit_to_hugging_face)
-    for name, sizes in VIT_VARIANTS.items()
-}
+# Kept at any size: what tells an architecture's variants apart.
+_TRAITS = ("num_register_tokens", "ffn_ratio", "swiglu", "qkv_bias", "local_cls_norm")
+
+
+def _tiny(sizes: dict[str, int], **more: int) -> dict[str, int]:
+    return TINY_VIT | more | {key: value for key, value in sizes.items() if key in _TRAITS}
+
+
+def _resnet(patch_size: int, **sizes: Any) -> ResNet:
+    # Its patches are what its stride makes them.
+    return ResNet(**sizes)
+
+
+RECIPES: dict[str, Recipe] = (
+    {
+        name: Recipe(VisionTransformer, sizes, TINY_VIT, (16, 8), vit_to_hugging_face)
+        for name, sizes in VIT_VARIANTS.items()
+    }
+    | {
+        # A small stored grid, so that positions are both shrunk and enlarged.
+        name: Recipe(DinoV2, sizes, _tiny(sizes, native_grid=12), (14,), dinov2_to_hugging_face)
+        for name, sizes in DINOV2_VARIANTS.items()
+    }
+    | {
+        name: Recipe(DinoV3, sizes, _tiny(sizes), (16,), dinov3_to_hugging_face)
+        for name, sizes in DINOV3_VARIANTS.items()
+    }
+    | {name: Recipe(XCiT, sizes, TINY_VIT, (16, 8)) for name, sizes in XCIT_VARIANTS.items()}
+    | {
+        name: Recipe(_resnet, sizes, {"layers": (1, 2, 1, 1), "width": 4}, (TOTAL_STRIDE,))
+        for name, sizes in RESNET_VARIANTS.items()
+    }
+)
 
 
 def random_network(
@@ -65,7 +103,7 @@ def random_network(
     patch_size: int | None = None,
     seed: int = 0,
     tiny: bool = False,
-    **sizes: int,
+    **sizes: Any,
 ) -> nn.Module:
     """Builds a network with random weights, in evaluation mode.
 
@@ -115,8 +153,10 @@ def _draw(
     leaf = name.rsplit(".", 1)[-1]
     normal = rng.standard_normal(shape, np.float32)
     uniform = rng.random(shape, np.float32)
-    if leaf == "running_var" or leaf == "temperature":
+    if leaf == "running_var":
         return 0.5 + 1.5 * uniform
+    if leaf == "temperature":
+        return 1 + 4 * uniform
     if "gamma" in leaf:
         return np.sign(normal) * (0.3 + 0.5 * uniform)
     if leaf == "bias":
