@@ -1,0 +1,104 @@
+import type { LazyTensor, StateDict } from '../checkpoints/tensor.js';
+import type { GraphBuilder, LazyFloats } from '../onnx/graph-builder.js';
+import { tensorOf } from './shared-tensors.js';
+
+/** PyTorch's default, which every published network keeps. */
+const BATCH_NORM_EPSILON = 1e-5;
+const BATCH_NORM_TENSORS = ['weight', 'bias', 'running_mean', 'running_var'];
+
+export interface Convolution {
+  /** Of its tensors: `${name}.weight` [out, in / groups, height, width] and, if there is one, `${name}.bias` [out]. */
+  readonly name: string;
+  /** A batch normalisation after it, folded into the weights: exact, whatever the padding. */
+  readonly norm?: string;
+  readonly stride?: number;
+  /** Zeros on every side. */
+  readonly padding?: number;
+  readonly groups?: number;
+}
+
+/** Adds a 2-D convolution of x [B, in, H, W]. @returns `${name}.out` */
+export function convolve(g: GraphBuilder, state: StateDict, x: string, convolution: Convolution): string {
+  const { name, norm, stride = 1, padding = 0, groups = 1 } = convolution;
+  const weight = tensorOf(state, `${name}.weight`);
+  const bias = state.get(`${name}.bias`);
+  const folded = norm === undefined ? { weight, bias } : fold(weight, bias, new BatchNorm(state, norm));
+  const inputs = [x, g.weight(`${name}.weight`, folded.weight)];
+  if (folded.bias !== undefined) inputs.push(g.weight(`${name}.bias`, folded.bias));
+  return g.op('Conv', inputs, {
+    out: `${name}.out`,
+    attributes: {
+      kernel_shape: weight.shape.slice(2),
+      strides: [stride, stride],
+      pads: [padding, padding, padding, padding],
+      group: groups,
+    },
+  });
+}
+
+/** A batch normalisation of fixed statistics: y = scale x + shift per channel, computed in float64 when it is needed. */
+export class BatchNorm {
+  readonly #tensors: readonly LazyTensor[];
+
+  constructor(state: StateDict, name: string) {
+    this.#tensors = BATCH_NORM_TENSORS.map((leaf) => tensorOf(state, `${name}.${leaf}`));
+  }
+
+  async affine(): Promise<{ scale: Float64Array; shift: Float64Array }> {
+    const [weight, bias, mean, variance] = (await Promise.all(
+      this.#tensors.map((tensor) => tensor.load()),
+    )) as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const scale = Float64Array.from(weight, (w, c) => w / Math.sqrt(variance[c]! + BATCH_NORM_EPSILON));
+    const shift = Float64Array.from(bias, (b, c) => b - mean[c]! * scale[c]!);
+    return { scale, shift };
+  }
+}
+
+/** Adds a batch normalisation of x [B, channels, H, W] that no convolution takes up. @returns `${name}.out` */
+export function batchNorm(g: GraphBuilder, state: StateDict, x: string, name: string): string {
+  const norm = new BatchNorm(state, name);
+  const shape = [...tensorOf(state, `${name}.weight`).shape, 1, 1];
+  const part = (key: 'scale' | 'shift') =>
+    g.weight(`${name}.${key}`, { shape, load: async () => Float32Array.from((await norm.affine())[key]) });
+  const scaled = g.op('Mul', [x, part('scale')], { out: `${name}.scaled` });
+  return g.op('Add', [scaled, part('shift')], { out: `${name}.out` });
+}
+
+/** Adds the shapes of a batch normalisation's tensors. */
+export function expectBatchNorm(
+  shapes: Map<string, readonly number[]>,
+  name: string,
+  channels: number,
+): void {
+  for (const leaf of BATCH_NORM_TENSORS) shapes.set(`${name}.${leaf}`, [channels]);
+}
+
+/** The counters that batch normalisations keep while training. */
+export function batchCounters(state: StateDict): string[] {
+  return [...state.keys()].filter((name) => name.endsWith('.num_batches_tracked'));
+}
+
+function fold(
+  weight: LazyTensor,
+  bias: LazyTensor | undefined,
+  norm: BatchNorm,
+): { weight: LazyFloats; bias: LazyFloats } {
+  const [channels] = weight.shape as [number];
+  return {
+    weight: {
+      shape: weight.shape,
+      async load() {
+        const [values, { scale }] = await Promise.all([weight.load(), norm.affine()]);
+        const perChannel = values.length / channels;
+        return values.map((value, index) => value * scale[Math.floor(index / perChannel)]!);
+      },
+    },
+    bias: {
+      shape: [channels],
+      async load() {
+        const [values, { scale, shift }] = await Promise.all([bias?.load(), norm.affine()]);
+        return Float32Array.from(shift, (value, c) => value + (values?.[c] ?? 0) * scale[c]!);
+      },
+    },
+  };
+}
