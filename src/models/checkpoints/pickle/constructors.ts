@@ -1,5 +1,4 @@
 import { CheckpointError, damaged, quote } from '../checkpoint-error.js';
-import { ELEMENT_BYTES } from '../elements.js';
 import { MAX_DIMENSIONS, problemOfView } from '../stored-tensor.js';
 import type { DType } from '../tensor.js';
 import { NUMPY_GLOBALS } from './numpy.js';
@@ -49,19 +48,10 @@ const STORAGE_CLASSES: Readonly<Record<string, DType>> = {
   BoolStorage: 'bool',
 };
 
-/** torch's dtypes; those that no tensor is read of are names only. */
-const TORCH_DTYPES: Readonly<Record<string, DType | undefined>> = {
-  float64: 'float64',
-  float32: 'float32',
-  float16: 'float16',
-  bfloat16: 'bfloat16',
-  int64: 'int64',
-  int32: 'int32',
-  int16: 'int16',
-  int8: 'int8',
-  uint8: 'uint8',
-  bool: 'bool',
-};
+/** torch's dtypes, which stand among settings. No tensor of those after `bool` is read. */
+const TORCH_DTYPES =
+  'float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64 complex128 uint16 uint32 uint64 ' +
+  'float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu';
 
 const GLOBALS = new Map<string, unknown>(NUMPY_GLOBALS);
 
@@ -75,15 +65,17 @@ for (const [name, dtype] of Object.entries(STORAGE_CLASSES)) {
 for (const module of ['torch', 'torch.storage']) {
   GLOBALS.set(`${module}.UntypedStorage`, new StorageClass('uint8'));
 }
-for (const name of Object.keys(TORCH_DTYPES)) GLOBALS.set(`torch.${name}`, new Constant(`torch.${name}`));
+for (const name of TORCH_DTYPES.split(' ')) GLOBALS.set(`torch.${name}`, new Constant(`torch.${name}`));
 
-allow('torch._utils._rebuild_tensor', (args, context) => rebuildTensor(args, context));
-allow('torch._utils._rebuild_tensor_v2', (args, context) => rebuildTensor(args, context));
-allow('torch._utils._rebuild_tensor_v3', (args, context) => {
-  const name = args[6] instanceof Constant ? args[6].name.replace('torch.', '') : '';
-  const dtype = TORCH_DTYPES[name];
-  if (dtype === undefined) throw malformed(context, 'torch._utils._rebuild_tensor_v3');
-  return rebuildTensor(args, context, dtype);
+allow('torch._utils._rebuild_tensor', rebuildTensor);
+allow('torch._utils._rebuild_tensor_v2', rebuildTensor);
+// Written for types that no storage class exists for: storage, offset, shape, strides, training, type.
+allow('torch._utils._rebuild_tensor_v3', (args, { where }) => {
+  const type = args[6] instanceof Constant ? args[6].name : 'a type without a name';
+  throw new CheckpointError(
+    `${where} has a tensor of ${type}, which is not read. Convert it in PyTorch, for instance with ` +
+      'tensor.to(torch.float32), and save it again.',
+  );
 });
 for (const name of [
   '_utils._rebuild_parameter',
@@ -156,17 +148,14 @@ for (const module of ['pathlib', 'pathlib._local']) {
 }
 
 /** storage, offset, shape, strides; what follows matters only to training */
-function rebuildTensor(args: readonly unknown[], context: PickleContext, dtype?: DType): TensorReference {
+function rebuildTensor(args: readonly unknown[], context: PickleContext): TensorReference {
   const [storage, offset, shape, strides] = args;
-  const valid =
-    storage instanceof StorageReference &&
-    typeof offset === 'number' &&
-    isNumbers(shape) &&
-    isNumbers(strides);
-  if (!valid) throw malformed(context, 'torch._utils._rebuild_tensor');
-  const view = { dtype: dtype ?? storage.dtype, offset, shape: shape.items, strides: strides.items };
-  const elements = (storage.elements * ELEMENT_BYTES[storage.dtype]) / ELEMENT_BYTES[view.dtype];
-  const problem = problemOfView(view, Math.floor(elements));
+  const isStorage = storage instanceof StorageReference;
+  if (!isStorage || typeof offset !== 'number' || !isNumbers(shape) || !isNumbers(strides)) {
+    throw malformed(context, 'torch._utils._rebuild_tensor');
+  }
+  const view = { dtype: storage.dtype, offset, shape: shape.items, strides: strides.items };
+  const problem = problemOfView(view, storage.elements);
   if (problem !== undefined) throw damaged(context.where, problem);
   return new TensorReference(storage, view);
 }
