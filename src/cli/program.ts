@@ -7,7 +7,7 @@ import { CommandError, OutputClosed } from './command-error.js';
 import { addEmbedCommand } from './embed-command.js';
 import { addImportCommand } from './import-command.js';
 import { addMaskCommand } from './mask-command.js';
-import { addModelsCommand } from './models-command.js';
+import { addModelsCommand } from './models/models-command.js';
 import { addSearchCommand } from './search-command.js';
 import { addServeCommand } from './serve-command.js';
 

@@ -56,6 +56,13 @@ export class Checksums {
     );
   }
 
+  /** Takes a record back. */
+  async forget(url: string): Promise<void> {
+    const records = await this.#read();
+    delete records[url];
+    await this.#write(records);
+  }
+
   async #read(): Promise<Record<string, ChecksumRecord>> {
     let text: string;
     try {

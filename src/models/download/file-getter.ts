@@ -42,6 +42,8 @@ export interface GetOptions {
 /** Gets published files from where the user said, and holds each against its first download. */
 export class FileGetter {
   readonly #options: FileGetterOptions;
+  /** What this run has recorded, by its public address. */
+  readonly #firsts = new Map<string, GotFile>();
 
   constructor(options: FileGetterOptions) {
     this.#options = options;
@@ -65,6 +67,15 @@ export class FileGetter {
     }
   }
 
+  /** Takes back what this run has recorded, and removes what it has downloaded of that: it proved to be useless. */
+  async forgetFirst(): Promise<void> {
+    for (const [url, { path }] of this.#firsts) {
+      await this.#options.checksums.forget(url);
+      if (this.#options.origin.kind !== 'folder') await rm(path, { force: true });
+    }
+    this.#firsts.clear();
+  }
+
   async #fromFolder(folder: string, url: string, options: GetOptions): Promise<GotFile> {
     for (const path of inFolder(folder, url, fileNameOf(url))) {
       const found = await stat(path).catch(() => undefined);
@@ -84,13 +95,15 @@ export class FileGetter {
     const path = join(folder, fileName);
     const source = options.at ?? url;
     const from = origin.kind === 'mirror' ? onMirror(origin.base, source) : source;
-    const kept = options.reuse === false ? undefined : await stat(path).catch(() => undefined);
-    if (kept !== undefined) {
-      // Only what is known to be right is taken without asking for it again.
-      const known = await checksums.find(url);
-      const sha256 = await sha256OfFile(path, { signal });
-      if (known?.sha256 === sha256)
-        return { path, bytes: kept.size, sha256, from: known.from ?? url, isFirst: false };
+    // Only what is known to be right is taken without asking for it again.
+    const known = options.reuse === false ? undefined : await checksums.find(url);
+    const kept = known === undefined ? undefined : await stat(path).catch(() => undefined);
+    if (
+      known !== undefined &&
+      kept !== undefined &&
+      (await sha256OfFile(path, { signal })) === known.sha256
+    ) {
+      return { path, bytes: kept.size, sha256: known.sha256, from: known.from ?? url, isFirst: false };
     }
     const downloaded = await downloadFile({
       url: from,
@@ -135,7 +148,9 @@ export class FileGetter {
         etag,
         lastModified,
       }));
-    return { path, bytes, sha256, from, isFirst };
+    const got = { path, bytes, sha256, from, isFirst };
+    if (isFirst) this.#firsts.set(url, got);
+    return got;
   }
 }
 

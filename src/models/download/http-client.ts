@@ -57,7 +57,7 @@ export class HttpClient {
           `${address} leads from one address to the next, more than ${MAX_REDIRECTS} times.`,
         );
       }
-      url = follow(url, location);
+      url = redirectTarget(url, location);
     }
   }
 
@@ -104,7 +104,7 @@ function createDispatcher(stallTimeoutMs: number): Dispatcher {
   const { http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY } = process.env;
   if (!(http_proxy || HTTP_PROXY || https_proxy || HTTPS_PROXY)) return new Agent(options);
   // It warns that it is experimental in undici 6: nothing that who runs the command could change.
-  const { emitWarning } = process;
+  const emitWarning = process.emitWarning.bind(process);
   process.emitWarning = () => {};
   try {
     return new EnvHttpProxyAgent(options);
@@ -113,13 +113,20 @@ function createDispatcher(stallTimeoutMs: number): Dispatcher {
   }
 }
 
-function follow(from: URL, location: string): URL {
+/**
+ * Where a redirect leads.
+ *
+ * @throws DownloadError when it leads from an encrypted address to one that is not
+ */
+export function redirectTarget(from: URL, location: string): URL {
   if (!URL.canParse(location, from.href)) {
     throw new DownloadError(`${from.href} leads to ${location}, which is no address.`);
   }
   const to = new URL(location, from);
-  const allowed = from.protocol === 'https:' ? ['https:'] : ['http:', 'https:'];
-  if (!allowed.includes(to.protocol)) {
+  if (to.protocol !== 'https:' && to.protocol !== 'http:') {
+    throw new DownloadError(`${from.href} leads to ${to.href}, which is no web address: not followed.`);
+  }
+  if (from.protocol === 'https:' && to.protocol === 'http:') {
     throw new DownloadError(
       `${from.href} leads to ${to.origin}, which is not encrypted: not followed. Give another address with --from.`,
     );

@@ -56,9 +56,17 @@ export async function getHubRepository(
       `${repository.owner}/${repository.name} has neither model.safetensors nor pytorch_model.bin, so it has no weights that can be imported.`,
     );
   }
+  const folder = dirname(config.path);
+  const stray = weights.find(({ path }) => dirname(path) !== folder);
+  if (stray !== undefined) {
+    throw new DownloadError(
+      `${stray.path} is not beside ${config.path}: put the files of a model into one folder.`,
+    );
+  }
+  await find('preprocessor_config.json', false);
   const card = await find('README.md', false);
   return {
-    folder: dirname(config.path),
+    folder,
     weights,
     licence: card === undefined ? undefined : readLicence(await readFile(card.path, 'utf8')),
   };

@@ -1,0 +1,75 @@
+import type { CatalogEntry, PublishedAccuracy } from './catalog.js';
+import { CheckpointError } from './checkpoints/checkpoint-error.js';
+import { convertCheckpoint, type ConvertOptions, type ModelShape } from './convert-checkpoint.js';
+import { importedManifest, inputSize, type InputSize } from './imported-manifest.js';
+import { installModel, type InstallPlace } from './install.js';
+import type { Manifest } from './manifest.js';
+import { tryModel } from './trial-run.js';
+
+export interface ImportModelOptions extends Omit<ConvertOptions, 'folder' | 'onRecognised'> {
+  readonly place: InstallPlace;
+  /** Size of the input of embeddings; what is left out is the authors'. */
+  readonly size: Partial<InputSize>;
+  /** URL, path or name of the checkpoint, and its SHA-256. */
+  readonly source: { readonly from: string; readonly sha256: string };
+  /** For people; default: made of what was recognised. */
+  readonly description?: string;
+  readonly published?: PublishedAccuracy;
+  readonly licence: string;
+  readonly licenceUrl?: string;
+  /** What it was published as; anything else is refused. */
+  readonly expected?: CatalogEntry['expected'];
+  readonly onRecognised?: (model: ModelShape) => void;
+}
+
+/**
+ * Turns a checkpoint into an installed model: recognised, written as ONNX, tried once, and renamed into place.
+ *
+ * @throws CheckpointError, ModelWriteError, InstallError; nothing is left behind
+ */
+export async function importModel(
+  options: ImportModelOptions,
+): Promise<{ readonly folder: string; readonly manifest: Manifest }> {
+  const { place, expected, signal } = options;
+  return installModel(place, async (folder) => {
+    let size: InputSize | undefined;
+    const converted = await convertCheckpoint({
+      ...options,
+      folder,
+      onRecognised(shape) {
+        if (expected !== undefined) checkExpected(shape, expected);
+        size = inputSize(options.size, shape);
+        options.onRecognised?.(shape);
+      },
+    });
+    const { shape, file } = converted;
+    const manifest = importedManifest({
+      name: place.name,
+      description: options.description ?? `${describeShape(shape)}, imported from ${options.source.from}`,
+      converted,
+      size: size!,
+      source: options.source,
+      published: options.published,
+      licence: options.licence,
+      licenceUrl: options.licenceUrl,
+    });
+    signal?.throwIfAborted();
+    await tryModel(manifest, file.path);
+    signal?.throwIfAborted();
+    return manifest;
+  });
+}
+
+/** A network in a few words: `vit_small with patches of 16 px, 12 blocks of 384, 6 heads`. */
+export function describeShape({ variant, patchSize, depth, embedDim, heads }: ModelShape): string {
+  const attention = heads === undefined ? '' : `, ${heads} heads`;
+  return `${variant} with patches of ${patchSize} px, ${depth} blocks, ${embedDim} dimensions${attention}`;
+}
+
+function checkExpected(shape: ModelShape, expected: CatalogEntry['expected']): void {
+  const { family, variant, patchSize } = expected;
+  if (shape.family === family && shape.variant === variant && shape.patchSize === patchSize) return;
+  throw new CheckpointError(
+    `The file holds another model than its name says: ${shape.family} ${shape.variant} with patches of ${shape.patchSize} px, not ${family} ${variant} with patches of ${patchSize} px. Check what --from leads to.`,
+  );
+}
