@@ -37,7 +37,7 @@ export function parseQuoted(line: string): string | undefined {
   const quoted = /^(['"])(.*)\1$/s.exec(line)?.[2];
   let valid = quoted !== undefined;
   const text = quoted?.replace(
-    /\\(?:x([0-9a-f]{2})|(.))/gis,
+    /\\(?:x([0-9a-fA-F]{2})|(.))/gs,
     (_, hex: string | undefined, letter: string) => {
       const plain = hex === undefined ? ESCAPES.get(letter) : String.fromCharCode(parseInt(hex, 16));
       valid &&= plain !== undefined;
@@ -51,7 +51,7 @@ export function parseQuoted(line: string): string | undefined {
 export function parseEscaped(line: string): string | undefined {
   let valid = true;
   const text = line.replace(
-    /\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi,
+    /\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})/g,
     (_, short: string | undefined, long: string) => {
       const code = parseInt(short ?? long, 16);
       valid &&= code <= 0x10ffff;
