@@ -89,7 +89,10 @@ const BODY_PROBLEMS = {
   413: 'The body or an image is too large',
   415: 'Not an image format, or not a type of body, that the service reads',
 };
-const IMAGE_PROBLEMS = { 422: 'The image is damaged' };
+const IMAGE_PROBLEMS = {
+  422: 'The image is damaged',
+  503: "The model's process ended on the way, and another is started: try again",
+};
 
 /** Changes `specification` in place and returns it. */
 export function finish(specification) {

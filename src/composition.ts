@@ -1,18 +1,21 @@
 import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Express } from 'express';
 import { createApp } from './app.js';
 import { CollectionService } from './collections/collection.service.js';
+import { ModelService } from './collections/model.service.js';
 import { EmbeddedCollectionStore } from './collections/embedded/embedded-collection-store.js';
 import { ImageService } from './collections/image.service.js';
 import { SearchService } from './collections/search.service.js';
 import type { Config } from './config.js';
 import { EmbeddingService } from './inference/embedding.service.js';
 import { FeatureExtractor } from './inference/feature-extractor.js';
+import { Places } from './inference/places.js';
 import { Lifecycle } from './lifecycle.js';
 import { createLogger, type Logger } from './logger.js';
 import { Metrics } from './metrics.js';
 import type { Manifest } from './models/manifest.js';
+import { verifyModelFile } from './models/model-folder.js';
 import { ModelRegistry, type Model } from './models/model-registry.js';
 import { AttentionService } from './segmentation/attention.service.js';
 import { MaskService } from './segmentation/mask.service.js';
@@ -31,8 +34,18 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** Builds everything once: open the store, load the models and warm them up, put the services and the application on top. */
-export async function compose(config: Config): Promise<Service> {
+export interface ServiceFolders {
+  /** Absolute path of the folder of the installed models. */
+  readonly installedModels: string;
+}
+
+/**
+ * Builds everything once: open the store, load the default model and warm it up, put the services and the application
+ * on top.
+ *
+ * @param folders where they are not in the data folder
+ */
+export async function compose(config: Config, folders: Partial<ServiceFolders> = {}): Promise<Service> {
   const logger = createLogger(config.logLevel);
   const metrics = new Metrics();
   const lifecycle = new Lifecycle();
@@ -47,18 +60,21 @@ export async function compose(config: Config): Promise<Service> {
 
   let models: ModelRegistry;
   try {
-    models = await ModelRegistry.load({
-      modelsDir: resolve(config.modelsDir),
+    models = await ModelRegistry.open({
+      folders: {
+        bundled: resolve(config.modelsDir),
+        installed: folders.installedModels ?? join(dataDir, 'models'),
+      },
       defaultModel: config.model,
-      open: (manifest, modelPath) => openModel({ manifest, modelPath, config, metrics }),
+      open: (manifest, folder) => openModel({ manifest, folder, config, metrics }),
+      places: new Places(config.queueLimit, () => metrics.rejected.inc({ reason: 'queue' })),
+      onWarning: (message) => logger.warn(message),
     });
   } catch (error) {
     await store.close();
     throw error;
   }
-  metrics.observeQueueLength(() =>
-    models.list().reduce((sum, model) => sum + model.extractor.queueLength, 0),
-  );
+  metrics.observeQueueLength(() => models.queueLength);
 
   const reader = createImageReader({
     maxPixels: config.maxImagePixels,
@@ -72,6 +88,7 @@ export async function compose(config: Config): Promise<Service> {
   const collections = new CollectionService({ store, models });
   const images = new ImageService({ store, collections, embeddings, reader });
   const search = new SearchService({ store, collections, embeddings });
+  const modelService = new ModelService({ store, models });
 
   const app = createApp({
     config,
@@ -79,8 +96,7 @@ export async function compose(config: Config): Promise<Service> {
     metrics,
     lifecycle,
     store,
-    models,
-    services: { embeddings, attention, masks, collections, images, search },
+    services: { embeddings, attention, masks, collections, images, search, models: modelService },
   });
   lifecycle.ready();
   return {
@@ -100,25 +116,24 @@ export async function compose(config: Config): Promise<Service> {
 
 function openModel(parts: {
   manifest: Manifest;
-  modelPath: string;
+  folder: string;
   config: Config;
   metrics: Metrics;
 }): Promise<FeatureExtractor> {
-  const { manifest, modelPath, config, metrics } = parts;
+  const { manifest, folder, config, metrics } = parts;
   return FeatureExtractor.create({
     manifest,
-    modelPath,
+    modelPath: resolve(folder, manifest.file.path),
+    verify: () => verifyModelFile(folder, manifest),
     providers: config.providers,
     workers: config.inferenceWorkers,
     threads: config.inferenceThreads,
     maxBatch: config.maxBatch,
-    queueLimit: config.queueLimit,
     observe: {
       batch(size, queuedSeconds) {
         metrics.batchSize.observe(size);
         for (const seconds of queuedSeconds) metrics.queueSeconds.observe(seconds);
       },
-      refused: () => metrics.rejected.inc({ reason: 'queue' }),
       ran: (seconds) => metrics.inferenceSeconds.observe(seconds),
     },
   });

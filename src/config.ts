@@ -28,19 +28,19 @@ export const SETTINGS = {
     schema: integer(0, 65_535),
   },
   dataDir: {
-    meaning: 'folder of the database and the graphs',
+    meaning: 'folder of the database, the graphs and the installed models',
     range: 'path',
     fallback: './data',
     schema: z.string().min(1),
   },
   modelsDir: {
-    meaning: 'folder of the models, one folder each',
+    meaning: 'folder of the models that the service brings along',
     range: 'path',
     fallback: fileURLToPath(new URL('../models', import.meta.url)),
     schema: z.string().min(1),
   },
   model: {
-    meaning: "the default model's name",
+    meaning: "the default model's name; it is always loaded",
     range: 'name',
     fallback: 'dino-vitt16-photos',
     schema: z.string().min(1),
@@ -58,13 +58,13 @@ export const SETTINGS = {
     schema: list.pipe(z.array(z.enum(['cpu', 'cuda'])).min(1)),
   },
   inferenceWorkers: {
-    meaning: 'worker threads that run the model',
+    meaning: 'processes per loaded model',
     range: '1..64',
     fallback: 1,
     schema: integer(1, 64),
   },
   inferenceThreads: {
-    meaning: 'ONNX Runtime threads per worker; 0 shares the cores out',
+    meaning: 'ONNX Runtime threads per process; 0 shares the cores out',
     range: '0..256',
     fallback: 0,
     schema: integer(0, 256),

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from './config.js';
-import { compose, type Service } from './composition.js';
+import { compose, type Service, type ServiceFolders } from './composition.js';
 
 /** Tells the command line where the server of a data folder listens. */
 export const SERVER_FILE = 'server.json';
@@ -16,8 +16,11 @@ export interface RunningServer {
 }
 
 /** Composes the service and listens. */
-export async function startServer(config: Config): Promise<RunningServer> {
-  const service = await compose(config);
+export async function startServer(
+  config: Config,
+  folders: Partial<ServiceFolders> = {},
+): Promise<RunningServer> {
+  const service = await compose(config, folders);
   const server = createServer(service.app);
   // A client that sends slowly must not hold a place for ever.
   server.headersTimeout = 20_000;

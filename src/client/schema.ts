@@ -51,7 +51,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the models that are loaded, each with its manifest */
+        /**
+         * List the models
+         * @description All models that are there, loaded or not, each with its manifest; those installed while the service runs are
+         *     among them at once.
+         */
         get: operations["listModels"];
         put?: never;
         post?: never;
@@ -72,6 +76,52 @@ export interface paths {
         get: operations["getModel"];
         put?: never;
         post?: never;
+        /**
+         * Remove a model
+         * @description Unloads an installed model and deletes its files.
+         */
+        delete: operations["deleteModel"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{name}/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Load a model
+         * @description Loads a model and warms it up; answers when it is ready. A model that is not loaded is also loaded by the first
+         *     request that uses it, which then takes as much longer.
+         */
+        post: operations["loadModel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{name}/unload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Unload a model
+         * @description Waits for the requests that use the model, then gives its memory back; answers when that is done. A request that
+         *     needs it later, or comes meanwhile, loads it again.
+         */
+        post: operations["unloadModel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -574,9 +624,22 @@ export interface components {
             id: string;
             /** @enum {string} */
             object: "model";
-            /** @description Whether it is the one used where a request names none. */
+            /** @description Whether it is the one used where a request names none; that one is always loaded. */
             default: boolean;
-            /** @description SHA-256 of the model's file. */
+            /**
+             * @description `available`: its first use loads it; `loading`: read, checked and warmed up; `ready`: in memory and warm;
+             *     `unloading`: the requests that use it are finished; `failed`: it could not be loaded, and the next use tries again.
+             * @enum {string}
+             */
+            status: "available" | "loading" | "ready" | "unloading" | "failed";
+            /** @description Why it could not be loaded; null unless it failed. */
+            reason: string | null;
+            /**
+             * @description `bundled`: the service brought it along; `installed`: pulled or imported into the data folder.
+             * @enum {string}
+             */
+            source: "bundled" | "installed";
+            /** @description SHA-256 of the model's file. Collections are pinned to it. */
             fingerprint: string;
             /**
              * Format: double
@@ -585,23 +648,50 @@ export interface components {
             dimension: number;
             /**
              * Format: double
-             * @description Side of a patch in px.
+             * @description Side in px of what a patch, or a cell of the last feature map, stands for.
              */
             patchSize: number;
             /**
              * Format: double
-             * @description Attention heads per block.
+             * @description Heads of the attention maps; 0 for a model without attention.
              */
             heads: number;
+            /**
+             * @description What it can be asked for: `embedding` always; `attention` for attention maps and masks from attention; `keys` for
+             *     the masks of TokenCut and LOST; `patch_tokens`.
+             */
+            outputs: ("embedding" | "patch_tokens" | "attention" | "keys")[];
+            /** @description SPDX identifier, or the licence's name; `unknown` where nobody said. */
+            licence: string;
+            /**
+             * Format: double
+             * @description Memory of its processes after their last batches, in bytes; 0 while it is not loaded.
+             */
+            memoryBytes: number;
             /** @description The manifest beside the weights: architecture, preprocessing, outputs, measured accuracy, training, licence. */
             manifest: {
                 [key: string]: unknown;
             };
         };
+        /** @description A folder among the models that can't be used. */
+        UnusableModel: {
+            /** @description The folder's name. */
+            name: string;
+            /**
+             * @description `bundled`: the service brought it along; `installed`: it lies in the data folder.
+             * @enum {string}
+             */
+            source: "bundled" | "installed";
+            /** @description What is wrong with it. */
+            reason: string;
+        };
         ModelListResponse: {
             /** @enum {string} */
             object: "list";
+            /** @description In ascending order of name. */
             data: components["schemas"]["ModelResource"][];
+            /** @description Folders that are no models of use: damaged, or of a name that another model has. */
+            unusable: components["schemas"]["UnusableModel"][];
         };
         /** @description COCO's compressed run-length encoding. */
         RunLengthMask: {
@@ -1124,6 +1214,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     classify: {
@@ -1252,6 +1351,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     listModels: {
@@ -1348,8 +1456,225 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The model is not loaded */
+            /** @description It is not there */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is the default model, came with the service, or is what a collection's vectors are of */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    loadModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unloadModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is the default model */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1491,6 +1816,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1680,6 +2014,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1877,6 +2220,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2279,6 +2631,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2689,6 +3050,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

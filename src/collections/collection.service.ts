@@ -21,20 +21,21 @@ export class CollectionService {
     this.#models = models;
   }
 
-  /** @throws DinoError conflict when the collection is there with other settings */
+  /** @throws DinoError not-found for the model; conflict when the collection is there with other settings */
   async create(
     name: string,
     options: CollectionOptions,
   ): Promise<{ collection: Collection; created: boolean }> {
-    const model = this.#models.get(options.model);
-    return this.#store.createCollection(name, {
-      model: model.name,
-      modelFingerprint: model.fingerprint,
-      dimension: model.manifest.architecture.embedDim,
-      m: options.m ?? DEFAULTS.m,
-      efConstruction: options.efConstruction ?? DEFAULTS.efConstruction,
-      ef: options.ef ?? DEFAULTS.ef,
-    });
+    return this.#models.whileInstalled(options.model, (model) =>
+      this.#store.createCollection(name, {
+        model: model.name,
+        modelFingerprint: model.fingerprint,
+        dimension: model.manifest.architecture.embedDim,
+        m: options.m ?? DEFAULTS.m,
+        efConstruction: options.efConstruction ?? DEFAULTS.efConstruction,
+        ef: options.ef ?? DEFAULTS.ef,
+      }),
+    );
   }
 
   get(name: string): Promise<Collection> {
@@ -49,14 +50,14 @@ export class CollectionService {
     return this.#store.deleteCollection(name);
   }
 
-  /** The collection with the model that makes its vectors. @throws DinoError conflict when that very model is not loaded */
+  /** The collection with the model that makes its vectors. @throws DinoError conflict when that very model is not there */
   async getWithModel(name: string): Promise<{ collection: Collection; model: Model }> {
     const collection = await this.#store.getCollection(name);
-    const model = this.#models.list().find((loaded) => loaded.fingerprint === collection.modelFingerprint);
+    const model = await this.#models.findByFingerprint(collection.modelFingerprint, collection.model);
     if (model === undefined) {
       const detail =
         `The vectors of ${name} were made by the model ${collection.model} (${collection.modelFingerprint.slice(0, 12)}), ` +
-        'which is not loaded. Load it, or make a new collection: vectors of two models do not mix.';
+        'which is not installed. Install it again, or make a new collection: vectors of two models do not mix.';
       throw new DinoError('conflict', detail);
     }
     return { collection, model };

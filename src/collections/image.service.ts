@@ -165,7 +165,8 @@ export class ImageService {
         vector: embedding.vector,
       };
     } catch (error) {
-      if (error instanceof DinoError) return error;
+      // Where the model has gone the others fail too, and the client tries the whole request again.
+      if (error instanceof DinoError && error.code !== 'not-ready') return error;
       throw error;
     }
   }

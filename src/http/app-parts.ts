@@ -1,13 +1,13 @@
 import type { CollectionService } from '../collections/collection.service.js';
 import type { CollectionStore } from '../collections/collection-store.js';
 import type { ImageService } from '../collections/image.service.js';
+import type { ModelService } from '../collections/model.service.js';
 import type { SearchService } from '../collections/search.service.js';
 import type { Config } from '../config.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Lifecycle } from '../lifecycle.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
-import type { ModelRegistry } from '../models/model-registry.js';
 import type { AttentionService } from '../segmentation/attention.service.js';
 import type { MaskService } from '../segmentation/mask.service.js';
 
@@ -18,7 +18,6 @@ export interface AppParts {
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
   readonly store: CollectionStore;
-  readonly models: ModelRegistry;
   readonly services: {
     readonly embeddings: EmbeddingService;
     readonly attention: AttentionService;
@@ -26,5 +25,6 @@ export interface AppParts {
     readonly collections: CollectionService;
     readonly images: ImageService;
     readonly search: SearchService;
+    readonly models: ModelService;
   };
 }

@@ -10,7 +10,7 @@ import { SearchController } from './controllers/search.controller.js';
 import { ImageInput } from './image-input.js';
 
 /** How each controller is made. One per request, since tsoa keeps the answer's status and headers in it. */
-export function createControllers({ config, store, models, services }: AppParts): IocContainer {
+export function createControllers({ config, store, services }: AppParts): IocContainer {
   const images = new ImageInput(store, config.maxImageBytes);
   const { maxImagesPerRequest } = config;
   const factories = new Map<unknown, () => Controller>([
@@ -20,7 +20,7 @@ export function createControllers({ config, store, models, services }: AppParts)
     ],
     [AttentionController, () => new AttentionController({ attention: services.attention, images })],
     [MasksController, () => new MasksController({ masks: services.masks, images })],
-    [ModelsController, () => new ModelsController(models)],
+    [ModelsController, () => new ModelsController(services.models)],
     [CollectionsController, () => new CollectionsController(services.collections)],
     [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],
     [SearchController, () => new SearchController({ search: services.search, images })],

@@ -1,5 +1,4 @@
 import type { Pixels } from '../vision/pixels.js';
-import { DinoError } from '../errors.js';
 import type { FeatureName, Features } from './features.js';
 
 export interface BatchRequest {
@@ -16,11 +15,8 @@ export interface BatcherOptions {
   readonly concurrency: number;
   /** Images per batch at most. */
   readonly maxBatch: number;
-  /** Images that have a place, decoded or not, before new ones are refused. */
-  readonly queueLimit: number;
   readonly observe?: {
     batch(size: number, queuedSeconds: readonly number[]): void;
-    refused(): void;
   };
 }
 
@@ -41,7 +37,6 @@ export class Batcher {
   readonly #options: BatcherOptions;
   #queue: Entry[] = [];
   #running = 0;
-  #places = 0;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -50,26 +45,6 @@ export class Batcher {
   /** Images waiting now. */
   get length(): number {
     return this.#queue.length;
-  }
-
-  /**
-   * Holds places for all images of a request, or none, while `work` decodes and submits them. So a batch is not let
-   * in by halves, and what waits is bounded before it is decoded.
-   *
-   * @throws DinoError overloaded when there are not as many places
-   */
-  async withPlaces<T>(count: number, work: () => Promise<T>): Promise<T> {
-    if (this.#places + count > this.#options.queueLimit) {
-      this.#options.observe?.refused();
-      const detail = `${this.#places} images are in progress already. Try again in a moment, or send fewer at once.`;
-      throw new DinoError('overloaded', detail, { retryAfterSeconds: 1 });
-    }
-    this.#places += count;
-    try {
-      return await work();
-    } finally {
-      this.#places -= count;
-    }
   }
 
   /** @throws whatever the run throws; the signal's reason when aborted */

@@ -21,14 +21,15 @@ export class EmbeddingService {
   }
 
   /** The model of that name, or the default. @throws DinoError not-found */
-  model(name?: string): Model {
+  model(name?: string): Promise<Model> {
     return this.#models.get(name);
   }
 
   /**
    * The embeddings of all images of a request.
    *
-   * @throws DinoError for bytes that are no readable image, and overloaded when there is no place for all of them
+   * @throws DinoError for bytes that are no readable image, overloaded when there is no place for all of them, and
+   *   internal when the model can't be loaded
    */
   embedAll(images: readonly Uint8Array[], model: Model, signal?: AbortSignal): Promise<ImageEmbedding[]> {
     return model.extractor.withPlaces(images.length, () =>

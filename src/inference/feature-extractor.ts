@@ -1,123 +1,128 @@
 import { availableParallelism } from 'node:os';
-import { Piscina } from 'piscina';
 import type { Manifest } from '../models/manifest.js';
 import type { Pixels } from '../vision/pixels.js';
 import { Batcher, type BatchRequest } from './batcher.js';
 import type { FeatureName, Features } from './features.js';
-import type { BatchAnswer, BatchTask } from './session-worker.js';
+import { SessionProcess } from './session-process.js';
 
 export interface FeatureExtractorOptions {
   readonly manifest: Manifest;
   /** Path of the ONNX file. */
   readonly modelPath: string;
+  /** Checks that the file is the manifest's; called before each opening of it, also after a process has died. */
+  readonly verify?: () => Promise<unknown>;
   readonly providers: readonly string[];
-  /** Worker threads, each with a session of its own. */
+  /** Processes, each with a session of its own. */
   readonly workers: number;
-  /** ONNX Runtime threads per worker; 0 shares the cores out. */
+  /** ONNX Runtime threads per process; 0 shares the cores out. */
   readonly threads: number;
   readonly maxBatch: number;
-  readonly queueLimit: number;
   readonly observe?: {
     batch(size: number, queuedSeconds: readonly number[]): void;
-    refused(): void;
     ran(seconds: number): void;
   };
 }
 
-/** One model, ready to turn pixels into features, in worker threads behind a batching queue. */
+/** One model, ready to turn pixels into features, in processes of its own behind a batching queue. */
 export class FeatureExtractor {
   readonly manifest: Manifest;
   readonly #options: FeatureExtractorOptions;
-  readonly #threads: number;
-  readonly #pool: Piscina<BatchTask, BatchAnswer>;
+  readonly #processes: readonly SessionProcess[];
+  readonly #free: SessionProcess[];
   readonly #batcher: Batcher;
-  readonly #running = new Set<Promise<BatchAnswer>>();
+  readonly #running = new Set<Promise<unknown>>();
+  #verifying: Promise<unknown> | undefined;
 
   private constructor(options: FeatureExtractorOptions) {
-    this.manifest = options.manifest;
+    const { manifest, modelPath, providers, workers, maxBatch } = options;
+    this.manifest = manifest;
     this.#options = options;
-    this.#threads = options.threads || Math.max(1, Math.floor(availableParallelism() / options.workers));
-    this.#pool = new Piscina<BatchTask, BatchAnswer>({
-      filename: new URL('./session-worker.js', import.meta.url).href,
-      minThreads: options.workers,
-      maxThreads: options.workers,
-      idleTimeout: Infinity,
-      concurrentTasksPerWorker: 1,
-    });
+    const threads = options.threads || Math.max(1, Math.floor(availableParallelism() / workers));
+    const verify = () => this.#verify();
+    this.#processes = Array.from(
+      { length: workers },
+      () => new SessionProcess({ name: manifest.name, modelPath, threads, providers, verify }),
+    );
+    this.#free = [...this.#processes];
     this.#batcher = new Batcher({
       run: (requests) => this.#run(requests),
-      concurrency: options.workers,
-      maxBatch: options.maxBatch,
-      queueLimit: options.queueLimit,
+      concurrency: workers,
+      maxBatch,
       observe: options.observe,
     });
   }
 
-  /** Opens the model in every worker and runs it once at its own size, so that the first request finds it warm. */
+  /**
+   * Opens the model in every process and runs it once at its own size, so that the first request finds it warm.
+   *
+   * @throws Error when its file is not the manifest's or can't be opened or run
+   */
   static async create(options: FeatureExtractorOptions): Promise<FeatureExtractor> {
     const extractor = new FeatureExtractor(options);
-    try {
-      const { crop } = options.manifest.preprocessing;
-      const blank = () => ({
-        pixels: { data: new Uint8Array(crop * crop * 3), width: crop, height: crop },
-        names: ['embedding'] as const,
-      });
-      await Promise.all(Array.from({ length: options.workers }, () => extractor.#run([blank()])));
-    } catch (error) {
-      await extractor.close();
-      throw error;
-    }
-    return extractor;
+    const { crop } = options.manifest.preprocessing;
+    const images = [new Uint8Array(crop * crop * 3)];
+    const warming = extractor.#processes.map((process) =>
+      process.run({ height: crop, width: crop, images, names: ['embedding'] }),
+    );
+    const failed = (await Promise.allSettled(warming)).find((result) => result.status === 'rejected');
+    if (failed === undefined) return extractor;
+    await extractor.close();
+    throw failed.reason;
   }
 
-  /** Images waiting for a worker. */
+  /** Images waiting for a process. */
   get queueLength(): number {
     return this.#batcher.length;
   }
 
-  /** Holds places for a request's images while they are decoded and extracted; see `Batcher.withPlaces`. */
-  withPlaces<T>(count: number, work: () => Promise<T>): Promise<T> {
-    return this.#batcher.withPlaces(count, work);
+  /** Memory of the model's processes after their last batches. */
+  get memoryBytes(): number {
+    return this.#processes.reduce((sum, process) => sum + process.memoryBytes, 0);
   }
 
   /**
-   * To be called while `withPlaces` holds one for the image.
-   *
-   * @param pixels width and height are multiples of the model's patch size; its buffer is handed to the worker and
-   *   is empty afterwards
-   * @param names the features wanted
+   * @param pixels width and height are multiples of what the manifest's `input.multipleOf` says
+   * @param names the features wanted, of those that the manifest's `outputs` has
+   * @throws Error when the model fails on it; DinoError not-ready when its process dies meanwhile
    */
   extract(pixels: Pixels, names: readonly FeatureName[], signal?: AbortSignal): Promise<Features> {
     const multiple = this.manifest.input.multipleOf;
     if (pixels.width % multiple !== 0 || pixels.height % multiple !== 0) {
-      throw new Error(`${pixels.width}x${pixels.height} px is not a multiple of the patch size ${multiple}`);
+      throw new Error(
+        `${pixels.width}x${pixels.height} px is not a multiple of ${multiple}, which ${this.manifest.name} takes`,
+      );
     }
     return this.#batcher.submit({ pixels, names }, signal);
   }
 
-  /** Waits for what is running and waiting, then ends the workers. */
+  /** Waits for what is running and waiting, then ends the processes: all of their memory comes back. */
   async close(): Promise<void> {
-    // Piscina's own close ends its threads as soon as one of them has finished a task, and drops what waits (5.3.2).
     while (this.#running.size > 0 || this.#batcher.length > 0) await Promise.allSettled(this.#running);
-    await this.#pool.destroy();
+    await Promise.all(this.#processes.map((process) => process.close()));
   }
 
-  async #run(requests: readonly BatchRequest[]): Promise<Features[]> {
+  /** Several processes that open at once read the file once. */
+  async #verify(): Promise<void> {
+    this.#verifying ??= this.#options.verify?.().finally(() => (this.#verifying = undefined));
+    await this.#verifying;
+  }
+
+  #run(requests: readonly BatchRequest[]): Promise<Features[]> {
+    // The batcher runs as many at once as there are processes.
+    const process = this.#free.pop()!;
+    const running = this.#runOn(process, requests).finally(() => {
+      this.#free.push(process);
+      this.#running.delete(running);
+    });
+    this.#running.add(running);
+    return running;
+  }
+
+  async #runOn(process: SessionProcess, requests: readonly BatchRequest[]): Promise<Features[]> {
     const { width, height } = requests[0]!.pixels;
     const names = requests[0]!.names;
     const images = requests.map((request) => request.pixels.data);
-    const task: BatchTask = {
-      modelPath: this.#options.modelPath,
-      threads: this.#threads,
-      providers: this.#options.providers,
-      width,
-      height,
-      images,
-      names,
-    };
-    const running = this.#pool.run(task, { transferList: images.map((image) => image.buffer) });
-    this.#running.add(running);
-    const { outputs, seconds } = await running.finally(() => this.#running.delete(running));
+    const { outputs, seconds } = await process.run({ width, height, images, names });
     this.#options.observe?.ran(seconds);
     const patch = this.manifest.architecture.patchSize;
     const grid = { height: height / patch, width: width / patch };

@@ -1,60 +1,56 @@
+/**
+ * The main module of a model's process: it opens one model, runs batches on it, and ends when the service's end of
+ * the channel closes, however that came about.
+ */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { FeatureName } from './features.js';
+import type {
+  BatchAnswer,
+  BatchTask,
+  SessionReply,
+  SessionRequest,
+  SessionSettings,
+} from './session-messages.js';
 
-/** What the main thread asks of the worker: plain data, so that it can cross. */
-export interface BatchTask {
-  readonly modelPath: string;
-  /** ONNX Runtime's threads inside one operator. */
-  readonly threads: number;
-  readonly providers: readonly string[];
-  readonly height: number;
-  readonly width: number;
-  /** One buffer per image, `height * width * 3` bytes each. */
-  readonly images: readonly Uint8Array[];
-  readonly names: readonly FeatureName[];
+let session: InferenceSession | undefined;
+
+async function open({ modelPath, threads, providers }: SessionSettings): Promise<void> {
+  session = await InferenceSession.create(modelPath, {
+    executionProviders: [...providers],
+    // Taken from the host by default, which is wrong under cgroups (onnxruntime#8313).
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'all',
+  });
 }
 
-export interface BatchAnswer {
-  /** The whole batch per feature, first axis = image. */
-  readonly outputs: Partial<Record<FeatureName, Float32Array<ArrayBuffer>>>;
-  readonly seconds: number;
-}
-
-const sessions = new Map<string, Promise<InferenceSession>>();
-
-function session(task: Pick<BatchTask, 'modelPath' | 'threads' | 'providers'>): Promise<InferenceSession> {
-  let opening = sessions.get(task.modelPath);
-  if (opening === undefined) {
-    opening = InferenceSession.create(task.modelPath, {
-      executionProviders: [...task.providers],
-      // Taken from the host by default, which is wrong under cgroups (onnxruntime#8313).
-      intraOpNumThreads: task.threads,
-      interOpNumThreads: 1,
-      graphOptimizationLevel: 'all',
-    });
-    // A failure is not remembered: the next task tries again.
-    opening.catch(() => sessions.delete(task.modelPath));
-    sessions.set(task.modelPath, opening);
-  }
-  return opening;
-}
-
-/** Runs one batch. `session.run` blocks the thread it is called on (onnxruntime#19611): that is why this is a worker. */
-export default async function runBatch(task: BatchTask): Promise<BatchAnswer> {
-  const model = await session(task);
-  const { height, width, images } = task;
+/** `session.run` blocks the thread it is called on (onnxruntime#19611); here nobody else needs it. */
+async function run({ height, width, images, names }: BatchTask): Promise<BatchAnswer> {
+  if (session === undefined) throw new Error('no model is open');
   const pixels = new Uint8Array(images.length * height * width * 3);
   images.forEach((image, i) => pixels.set(image, i * height * width * 3));
   const started = performance.now();
-  const results = await model.run(
+  const results = await session.run(
     { pixels: new Tensor('uint8', pixels, [images.length, height, width, 3]) },
-    [...task.names],
+    [...names],
   );
   const seconds = (performance.now() - started) / 1000;
-  const outputs: Partial<Record<FeatureName, Float32Array<ArrayBuffer>>> = {};
-  for (const name of task.names) {
-    // A copy, since the tensor's memory belongs to ONNX Runtime.
-    outputs[name] = (results[name]!.data as Float32Array<ArrayBuffer>).slice();
-  }
-  return { outputs, seconds };
+  const outputs = Object.fromEntries(names.map((name) => [name, results[name]!.data as Float32Array]));
+  return { outputs, seconds, memoryBytes: process.memoryUsage.rss() };
 }
+
+async function reply(request: SessionRequest): Promise<SessionReply> {
+  try {
+    if ('run' in request) return { answer: await run(request.run) };
+    await open(request.open);
+    return { opened: true };
+  } catch (error) {
+    return { failure: (error as Error).message };
+  }
+}
+
+process.on('message', (request: SessionRequest) => {
+  void reply(request).then((answer) => process.send!(answer));
+});
+process.on('disconnect', () => process.exit());
+// A terminal and a service manager signal the whole group; the service finishes its work first and then ends this.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);

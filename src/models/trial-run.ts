@@ -20,11 +20,10 @@ export async function tryModel(manifest: Manifest, modelPath: string): Promise<v
       workers: 1,
       threads: 0,
       maxBatch: 1,
-      queueLimit: 1,
     });
     try {
       const pixels = { data: testPattern(crop), width: crop, height: crop };
-      features = await extractor.withPlaces(1, () => extractor.extract(pixels, names));
+      features = await extractor.extract(pixels, names);
     } finally {
       await extractor.close();
     }

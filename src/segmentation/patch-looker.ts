@@ -1,3 +1,4 @@
+import { DinoError } from '../errors.js';
 import type { FeatureName, Features } from '../inference/features.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
@@ -25,14 +26,18 @@ export class PatchLooker {
     this.#reader = reader;
   }
 
-  /** @throws DinoError not-found for the model, for bytes that are no readable image, and overloaded */
+  /**
+   * @throws DinoError not-found for the model, invalid-request for one that lacks a feature, for bytes that are no
+   *   readable image, overloaded, and internal when the model can't be loaded
+   */
   async look(
     bytes: Uint8Array,
     names: readonly FeatureName[],
     options: LookOptions,
     signal?: AbortSignal,
   ): Promise<Look> {
-    const model = this.#models.get(options.model);
+    const model = await this.#models.get(options.model);
+    this.#assertHas(model, names);
     const { input, preprocessing } = model.manifest;
     return model.extractor.withPlaces(1, async () => {
       const { pixels, info } = await this.#reader.forPatches(bytes, {
@@ -41,6 +46,15 @@ export class PatchLooker {
       });
       return { model, info, features: await model.extractor.extract(pixels, names, signal) };
     });
+  }
+
+  #assertHas({ name, manifest }: Model, features: readonly FeatureName[]): void {
+    const missing = features.filter((feature) => manifest.outputs[feature] === undefined);
+    if (missing.length === 0) return;
+    const { family, variant } = manifest.architecture;
+    const others = this.#models.namesWith(features).join(', ') || 'none that is installed';
+    const detail = `The model ${name} (${family}, ${variant}) gives no ${missing.join(' and no ')}, which this needs. Models that do: ${others}.`;
+    throw new DinoError('invalid-request', detail);
   }
 }
 

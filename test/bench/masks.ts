@@ -77,7 +77,6 @@ export async function run(args: string[]): Promise<void> {
     workers: 1,
     threads: 0,
     maxBatch: 1,
-    queueLimit: 8,
   });
   console.log(`${photos.length} photos of ${values.data}`);
   console.log(`model ${manifest.name}, sha256 ${manifest.file.sha256.slice(0, 12)}: ${manifest.description}`);

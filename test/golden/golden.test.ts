@@ -49,7 +49,6 @@ describe('what PyTorch and Pillow make of the same files', () => {
       workers: 1,
       threads: 1,
       maxBatch: 4,
-      queueLimit: 100,
     });
   });
   afterAll(async () => {

@@ -30,7 +30,7 @@ function request(value: number, size = 16, names: readonly FeatureName[] = ['emb
 describe('Batcher', () => {
   it('runs the first image at once and gathers what comes meanwhile', async () => {
     const { batches, run } = createRunner();
-    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 4, queueLimit: 100 });
+    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 4 });
     const answers = [1, 2, 3, 4, 5, 6].map((value) => batcher.submit(request(value)));
     expect(batches.map(({ sizes }) => sizes.length)).toEqual([1]);
     batches[0]!.finish();
@@ -46,7 +46,7 @@ describe('Batcher', () => {
 
   it('never mixes sizes or features in a batch, and starts with the oldest', async () => {
     const { batches, run } = createRunner();
-    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 8, queueLimit: 100 });
+    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 8 });
     const answers = [
       batcher.submit(request(0)),
       batcher.submit(request(1, 32)),
@@ -64,27 +64,9 @@ describe('Batcher', () => {
     expect(batches).toHaveLength(4);
   });
 
-  it('has places for all images of a request or for none, and gives them back', async () => {
-    const { run } = createRunner();
-    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 1, queueLimit: 5 });
-    let leave!: () => void;
-    const staying = batcher.withPlaces(3, () => new Promise<void>((resolve) => (leave = resolve)));
-    const refused = { code: 'overloaded', retryAfterSeconds: 1 };
-    await expect(batcher.withPlaces(3, async () => 'in')).rejects.toMatchObject(refused);
-    await expect(batcher.withPlaces(2, async () => 'in')).resolves.toBe('in');
-    const failing = batcher.withPlaces(2, async () => {
-      throw new Error('broken');
-    });
-    await expect(failing).rejects.toThrow('broken');
-    leave();
-    await staying;
-    await expect(batcher.withPlaces(5, async () => 'in')).resolves.toBe('in');
-    await expect(batcher.withPlaces(6, async () => 'in')).rejects.toMatchObject(refused);
-  });
-
   it('drops images whose caller has gone before they cost inference', async () => {
     const { batches, run } = createRunner();
-    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 8, queueLimit: 100 });
+    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 8 });
     const gone = new AbortController();
     const first = batcher.submit(request(1));
     const second = batcher.submit(request(2), gone.signal);
@@ -101,7 +83,7 @@ describe('Batcher', () => {
 
   it('hands a failure to the images of that batch alone', async () => {
     const { batches, run } = createRunner();
-    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 8, queueLimit: 100 });
+    const batcher = new Batcher({ run, concurrency: 1, maxBatch: 8 });
     const first = batcher.submit(request(1));
     const second = batcher.submit(request(2));
     batches[0]!.finish(new Error('broken'));
@@ -112,7 +94,7 @@ describe('Batcher', () => {
 
   it('runs as many batches at once as there are workers', () => {
     const { batches, run } = createRunner();
-    const batcher = new Batcher({ run, concurrency: 2, maxBatch: 1, queueLimit: 100 });
+    const batcher = new Batcher({ run, concurrency: 2, maxBatch: 1 });
     for (const value of [1, 2, 3]) void batcher.submit(request(value));
     expect(batches).toHaveLength(2);
     expect(batcher.length).toBe(1);

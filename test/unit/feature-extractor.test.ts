@@ -14,7 +14,6 @@ function open(workers: number, modelPath = new URL(manifest.file.path, folder).p
     workers,
     threads: 1,
     maxBatch: 1,
-    queueLimit: 64,
   };
   return FeatureExtractor.create(options);
 }

@@ -35,7 +35,7 @@ export class EmbeddingsController extends Controller {
     @Body() body?: EmbeddingRequest,
   ): Promise<EmbeddingResponse> {
     const { input, ...options } = { input: undefined, ...query, ...body };
-    const model = this.#embeddings.model(options.model);
+    const model = await this.#embeddings.model(options.model);
     const dimension = model.manifest.architecture.embedDim;
     if (options.dimensions !== undefined && options.dimensions !== dimension) {
       throw new DinoError(

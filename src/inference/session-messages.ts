@@ -1,0 +1,35 @@
+import type { FeatureName } from './features.js';
+
+/** Which model, and how ONNX Runtime opens it. */
+export interface SessionSettings {
+  /** Path of the ONNX file. */
+  readonly modelPath: string;
+  /** ONNX Runtime's threads inside one operator. */
+  readonly threads: number;
+  readonly providers: readonly string[];
+}
+
+/** One batch: plain data, so that it can cross. */
+export interface BatchTask {
+  readonly height: number;
+  readonly width: number;
+  /** One buffer per image, `height * width * 3` bytes each. */
+  readonly images: readonly Uint8Array[];
+  readonly names: readonly FeatureName[];
+}
+
+export interface BatchAnswer {
+  /** The whole batch per feature, first axis = image. */
+  readonly outputs: Partial<Record<FeatureName, Float32Array>>;
+  /** Time of the model's run. */
+  readonly seconds: number;
+  /** Memory that the process holds. */
+  readonly memoryBytes: number;
+}
+
+/** To the model's process; each is answered in turn. */
+export type SessionRequest = { readonly open: SessionSettings } | { readonly run: BatchTask };
+
+/** From the model's process. */
+export type SessionReply =
+  { readonly opened: true } | { readonly answer: BatchAnswer } | { readonly failure: string };

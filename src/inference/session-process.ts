@@ -1,0 +1,129 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { DinoError } from '../errors.js';
+import type {
+  BatchAnswer,
+  BatchTask,
+  SessionReply,
+  SessionRequest,
+  SessionSettings,
+} from './session-messages.js';
+
+const WORKER = fileURLToPath(new URL('./session-worker.js', import.meta.url));
+
+export interface SessionProcessOptions extends SessionSettings {
+  /** What the model is called in errors. */
+  readonly name: string;
+  /** Called before each opening; what it throws is thrown on. */
+  readonly verify?: () => Promise<void>;
+}
+
+/**
+ * A model in a process of its own, because ONNX Runtime gives memory back to the system only when its process ends
+ * (docs/decisions/0007-a-process-per-model.md). If the process dies, the batch it had fails, and the next one starts
+ * another. One batch at a time.
+ */
+export class SessionProcess {
+  readonly #options: SessionProcessOptions;
+  #opening: Promise<Channel> | undefined;
+  #channel: Channel | undefined;
+  #memoryBytes = 0;
+
+  constructor(options: SessionProcessOptions) {
+    this.#options = options;
+  }
+
+  /** Memory of the process after its last batch; 0 where there is none. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  /** @throws Error when the model can't be opened or run; DinoError not-ready when the process dies meanwhile */
+  async run(task: BatchTask): Promise<BatchAnswer> {
+    this.#opening ??= this.#open();
+    const channel = await this.#opening;
+    const reply = await channel.ask({ run: task });
+    if (!('answer' in reply)) throw new Error('the process of the model gave another answer');
+    this.#memoryBytes = reply.answer.memoryBytes;
+    return reply.answer;
+  }
+
+  /** Ends the process at once and waits until it is gone. */
+  async close(): Promise<void> {
+    await this.#channel?.end();
+  }
+
+  async #open(): Promise<Channel> {
+    try {
+      await this.#options.verify?.();
+      const { name, modelPath, threads, providers } = this.#options;
+      const channel = new Channel(name, () => this.#forget());
+      this.#channel = channel;
+      await channel.ask({ open: { modelPath, threads, providers } });
+      return channel;
+    } catch (error) {
+      // Not remembered: the next batch tries again.
+      await this.close();
+      this.#forget();
+      throw error;
+    }
+  }
+
+  #forget(): void {
+    this.#opening = undefined;
+    this.#channel = undefined;
+    this.#memoryBytes = 0;
+  }
+}
+
+/** A process and the request it has in hand. */
+class Channel {
+  readonly #child: ChildProcess;
+  readonly #gone: Promise<void>;
+  #waiting: { resolve(reply: SessionReply): void; reject(error: Error): void } | undefined;
+
+  /** @param onGone called once when the process has ended */
+  constructor(name: string, onGone: () => void) {
+    // What a library prints there must not get into the output of a command.
+    const stdio = ['ignore', 'ignore', 'inherit', 'ipc'] as const;
+    this.#child = fork(WORKER, { serialization: 'advanced', execArgv: [], stdio: [...stdio] });
+    this.#child.on('message', (reply: SessionReply) => {
+      if ('failure' in reply) this.#waiting?.reject(new Error(reply.failure));
+      else this.#waiting?.resolve(reply);
+      this.#waiting = undefined;
+    });
+    this.#gone = new Promise((resolve) => {
+      const ended = (how: string) => {
+        onGone();
+        this.#waiting?.reject(endedError(name, how));
+        this.#waiting = undefined;
+        resolve();
+      };
+      this.#child.once('exit', (code, signal) => ended(signal ?? `exit code ${code}`));
+      this.#child.once('error', (error) => {
+        // A process that did start has its `exit`.
+        if (this.#child.pid === undefined) ended(error.message);
+      });
+    });
+  }
+
+  ask(request: SessionRequest): Promise<SessionReply> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      // A channel that is broken has a process that ends: that is where the request fails.
+      this.#child.send(request, () => undefined);
+    });
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#gone;
+  }
+}
+
+function endedError(name: string, how: string): DinoError {
+  const detail =
+    `The process of the model ${name} ended (${how}) while it worked on this. Try again: another is started. ` +
+    'If it happens again, the machine may be short of memory.';
+  return new DinoError('not-ready', detail, { retryAfterSeconds: 1 });
+}
