@@ -24,15 +24,21 @@ export function addConnectionOptions(command: Command): Command {
     .option('--data-dir <path>', 'data folder, where no URL is given (environment: DINO_DATA_DIR)');
 }
 
+export interface ServerNeeds extends ConnectionOptions {
+  /** The command needs no collection, so without a server no data folder is touched. */
+  readonly storesNothing?: boolean;
+  /** The command is about a server that goes on running, so a service of its own would be of no use. */
+  readonly runningOnly?: boolean;
+}
+
 /**
  * Finds a server and lets the command use it: the one at the URL; else the one that runs on the data folder; else
  * the service in this process, for as long as the command takes.
  *
- * @param storesNothing the command needs no collection, so without a server no data folder is touched
  * @throws CommandError when there is no server and none can be started
  */
 export async function withServer<Result>(
-  options: ConnectionOptions & { readonly storesNothing?: boolean },
+  options: ServerNeeds,
   use: (client: DinoClient) => Promise<Result>,
 ): Promise<Result> {
   const interruption = listenForInterrupt();
@@ -53,10 +59,7 @@ interface Connection {
   close(): Promise<void>;
 }
 
-async function connect(
-  options: ConnectionOptions & { readonly storesNothing?: boolean },
-  signal: AbortSignal,
-): Promise<Connection> {
+async function connect(options: ServerNeeds, signal: AbortSignal): Promise<Connection> {
   const { DINO_URL, DINO_API_KEY } = process.env;
   const given = options.url ?? DINO_URL;
   if (given !== undefined)
@@ -68,6 +71,11 @@ async function connect(
   if (running !== undefined) {
     const client = createClient({ url: running, apiKey, signal });
     if (await client.isAlive()) return { client, close: nothing };
+  }
+  if (options.runningOnly === true) {
+    throw new CommandError(
+      `no server runs on ${config.dataDir}. Start one with dino serve, or give the URL of one with --url.`,
+    );
   }
   return startOwn(config, { apiKey: config.apiKeys[0], signal, storesNothing: options.storesNothing });
 }
@@ -121,14 +129,16 @@ async function startOwn(
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
   };
   try {
-    const server = await startServer({
+    const dataDir = resolve(config.dataDir);
+    const settings: Config = {
       ...config,
       host: '127.0.0.1',
       port: 0,
-      dataDir: temporary ?? resolve(config.dataDir),
+      dataDir: temporary ?? dataDir,
       // What matters reaches the command as an answer.
       logLevel: process.env.DINO_LOG_LEVEL === undefined ? 'error' : config.logLevel,
-    });
+    };
+    const server = await startServer(settings, { installedModels: join(dataDir, 'models') });
     return {
       client: createClient({ url: server.url, apiKey, signal }),
       async close() {

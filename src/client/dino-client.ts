@@ -26,6 +26,7 @@ import type {
   SearchOptions,
   SearchQuery,
   StoredImage,
+  UnusableModel,
 } from './resources.js';
 import { filterText, formBody, imageBody, isStored, rawBody, searchBody } from './request-bodies.js';
 import { retryDelayMs, wait } from './retry-delay.js';
@@ -75,12 +76,36 @@ export class DinoClient {
     }
   }
 
+  /** All models that are there, loaded or not. */
   async listModels(): Promise<Model[]> {
     return (await this.#call(() => this.#api.GET('/v1/models'))).data.data;
   }
 
   async getModel(name: string): Promise<Model> {
     return (await this.#call(() => this.#api.GET('/v1/models/{name}', { params: { path: { name } } }))).data;
+  }
+
+  /** Folders among the server's models that can't be used, and why. */
+  async listUnusableModels(): Promise<UnusableModel[]> {
+    return (await this.#call(() => this.#api.GET('/v1/models'))).data.unusable;
+  }
+
+  /** Loads a model and waits until it is ready. */
+  async loadModel(name: string): Promise<Model> {
+    const params = { path: { name } };
+    return (await this.#call(() => this.#api.POST('/v1/models/{name}/load', { params }))).data;
+  }
+
+  /** Waits for the requests that use the model, and for its memory to be given back. */
+  async unloadModel(name: string): Promise<Model> {
+    const params = { path: { name } };
+    return (await this.#call(() => this.#api.POST('/v1/models/{name}/unload', { params }))).data;
+  }
+
+  /** Deletes an installed model's files. */
+  async deleteModel(name: string): Promise<void> {
+    const params = { path: { name } };
+    await this.#call(() => this.#api.DELETE('/v1/models/{name}', { params }));
   }
 
   async listCollections(): Promise<Collection[]> {

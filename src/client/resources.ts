@@ -16,6 +16,7 @@ export type Model = Schemas['ModelResource'];
 export type PutImageResult = Schemas['PutImageResponse'];
 export type SearchAnswer = Schemas['SearchResponse'];
 export type SearchResult = Schemas['SearchResult'];
+export type UnusableModel = Schemas['UnusableModel'];
 export type StoredImage = Schemas['ImageResource'];
 export type StoredImageReference = Schemas['StoredImageReference'];
 
