@@ -41,7 +41,7 @@ const GATED_V3_MLP = { 'mlp.gate_proj': 'mlp.w1', 'mlp.up_proj': 'mlp.w2', 'mlp.
  * Nothing is loaded: queries, keys and values are joined when they are.
  *
  * @param state any checkpoint's tensors; those of another layout are returned as they are
- * @returns names without a counterpart stay as they are, so that they are reported as surplus
+ * @returns also what has no counterpart, so that it is reported as surplus
  * @throws CheckpointError when queries, keys and values don't fit each other
  */
 export function withOfficialNames(state: StateDict): StateDict {
