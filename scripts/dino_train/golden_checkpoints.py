@@ -39,7 +39,6 @@ class Case:
         patch_size: in pixels.
         kind: format, one of random_checkpoints.FORMATS.
         seed: of the weights; another one for each case.
-        multiple: what height and width must be multiples of, where it is not the patch size.
         sizes: of the tiny network, where they differ from the recipe's.
     """
 
@@ -49,7 +48,6 @@ class Case:
     patch_size: int
     kind: str
     seed: int
-    multiple: int | None = None
     sizes: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -62,6 +60,10 @@ class Case:
         return random_network(self.arch, self.patch_size, self.seed, tiny=True, **self.sizes)
 
 
+_THREE_HEADS = {"embed_dim": 12, "num_heads": 3}
+# Half the usual tiny width, for cases that differ from another in little.
+_NARROW = {"embed_dim": 8}
+
 CASES = (
     Case("vit-zip", "vit", "vit_small", 8, "pytorch", 1, sizes={"img_size": 56}),
     Case("vit-legacy", "vit", "vit_small", 8, "pytorch-legacy", 2, sizes={"img_size": 56}),
@@ -71,20 +73,39 @@ CASES = (
     ),
     Case("vit-safetensors", "vit", "vit_small", 16, "safetensors", 4),
     Case("vit-huggingface", "vit", "vit_small", 16, "huggingface", 5),
+    Case("resnet", "resnet", "resnet50", 32, "pytorch-legacy", 6),
+    Case("xcit-p16", "xcit", "xcit_small_12", 16, "pytorch", 7),
+    Case("xcit-p8", "xcit", "xcit_medium_24", 8, "safetensors", 8),
+    Case("dinov2", "dinov2", "dinov2_vits14", 14, "pytorch", 21, sizes=_THREE_HEADS),
+    Case("dinov2-registers", "dinov2", "dinov2_vits14_reg", 14, "safetensors", 22, sizes=_NARROW),
+    Case("dinov2-gated", "dinov2", "dinov2_vitg14_reg", 14, "pytorch", 23, sizes=_NARROW),
+    Case("dinov2-huggingface", "dinov2", "dinov2_vits14", 14, "huggingface", 24, sizes=_NARROW),
+    Case(
+        "dinov2-gated-registers-huggingface", "dinov2", "dinov2_vitg14_reg", 14, "huggingface", 25,
+        sizes=_NARROW,
+    ),
+    Case("dinov3", "dinov3", "dinov3_vits16", 16, "pytorch", 31, sizes=_THREE_HEADS),
+    Case("dinov3-gated", "dinov3", "dinov3_vith16plus", 16, "pytorch", 32, sizes=_NARROW),
+    Case("dinov3-7b", "dinov3", "dinov3_vit7b16", 16, "safetensors", 33, sizes=_NARROW),
+    Case("dinov3-huggingface", "dinov3", "dinov3_vits16", 16, "huggingface", 34, sizes=_NARROW),
+    Case(
+        "dinov3-gated-huggingface", "dinov3", "dinov3_vith16plus", 16, "huggingface", 35,
+        sizes=_NARROW,
+    ),
 )  # fmt: skip
 
 
-def image_sizes(multiple: int) -> list[tuple[int, int]]:
+def image_sizes(patch_size: int) -> list[tuple[int, int]]:
     """Heights and widths to compare at: 224x224, 480x320, 96x96 and odd counts of patches.
 
     Args:
-        multiple: in pixels; the sizes are rounded to it.
+        patch_size: in pixels; the sizes are rounded to it.
     """
     rounded = [
-        tuple(max(1, round(side / multiple)) * multiple for side in size)
+        tuple(max(1, round(side / patch_size)) * patch_size for side in size)
         for size in ((224, 224), (480, 320), (96, 96))
     ]
-    return [*rounded, (7 * multiple, 15 * multiple)]
+    return [*rounded, (7 * patch_size, 15 * patch_size)]
 
 
 def hashed_pixels(batch: int, height: int, width: int) -> Tensor:
@@ -133,8 +154,7 @@ def _every(value: Tensor, axis: int, stride: int) -> Tensor:
 
 def expectation(case: Case, network: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a case's expected.safetensors."""
-    multiple = case.multiple or case.patch_size
-    sizes = image_sizes(multiple)
+    sizes = image_sizes(case.patch_size)
     metadata = {
         "file": case.file,
         "family": case.family,
@@ -148,8 +168,7 @@ def expectation(case: Case, network: nn.Module) -> tuple[dict[str, Tensor], dict
     for number, (height, width) in enumerate(sizes):
         # Two images of the small size: batches must not mix.
         outputs = expected_outputs(network, height, width, 2 if number == 2 else 1)
-        area = multiple if case.family == "resnet" else case.patch_size
-        stride = token_stride(height // area, width // area)
+        stride = token_stride(height // case.patch_size, width // case.patch_size)
         metadata[f"{height}x{width}.stride"] = str(stride)
         for name, value in keep_tokens(outputs, stride).items():
             tensors[f"{height}x{width}.{name}"] = value

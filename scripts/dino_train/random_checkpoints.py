@@ -82,8 +82,8 @@ RECIPES: dict[str, Recipe] = (
         for name, sizes in VIT_VARIANTS.items()
     }
     | {
-        # A small stored grid, so that positions are both shrunk and enlarged.
-        name: Recipe(DinoV2, sizes, _tiny(sizes, native_grid=12), (14,), dinov2_to_hugging_face)
+        # A small stored grid, so that positions are kept, shrunk and enlarged.
+        name: Recipe(DinoV2, sizes, _tiny(sizes, native_grid=16), (14,), dinov2_to_hugging_face)
         for name, sizes in DINOV2_VARIANTS.items()
     }
     | {
@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = (
     }
     | {name: Recipe(XCiT, sizes, TINY_VIT, (16, 8)) for name, sizes in XCIT_VARIANTS.items()}
     | {
-        name: Recipe(_resnet, sizes, {"layers": (1, 2, 1, 1), "width": 4}, (TOTAL_STRIDE,))
+        name: Recipe(_resnet, sizes, {"layers": (1, 2, 1, 1), "width": 3}, (TOTAL_STRIDE,))
         for name, sizes in RESNET_VARIANTS.items()
     }
 )

@@ -22,7 +22,7 @@ export function convolve(g: GraphBuilder, state: StateDict, x: string, convoluti
   const { name, norm, stride = 1, padding = 0, groups = 1 } = convolution;
   const weight = tensorOf(state, `${name}.weight`);
   const bias = state.get(`${name}.bias`);
-  const folded = norm === undefined ? { weight, bias } : fold(weight, bias, new BatchNorm(state, norm));
+  const folded = norm === undefined ? { weight, bias } : fold(weight, bias, affineOf(state, norm));
   const inputs = [x, g.weight(`${name}.weight`, folded.weight)];
   if (folded.bias !== undefined) inputs.push(g.weight(`${name}.bias`, folded.bias));
   return g.op('Conv', inputs, {
@@ -36,32 +36,14 @@ export function convolve(g: GraphBuilder, state: StateDict, x: string, convoluti
   });
 }
 
-/** A batch normalisation of fixed statistics: y = scale x + shift per channel, computed in float64 when it is needed. */
-export class BatchNorm {
-  readonly #tensors: readonly LazyTensor[];
-
-  constructor(state: StateDict, name: string) {
-    this.#tensors = BATCH_NORM_TENSORS.map((leaf) => tensorOf(state, `${name}.${leaf}`));
-  }
-
-  async affine(): Promise<{ scale: Float64Array; shift: Float64Array }> {
-    const [weight, bias, mean, variance] = (await Promise.all(
-      this.#tensors.map((tensor) => tensor.load()),
-    )) as [Float32Array, Float32Array, Float32Array, Float32Array];
-    const scale = Float64Array.from(weight, (w, c) => w / Math.sqrt(variance[c]! + BATCH_NORM_EPSILON));
-    const shift = Float64Array.from(bias, (b, c) => b - mean[c]! * scale[c]!);
-    return { scale, shift };
-  }
-}
-
 /** Adds a batch normalisation of x [B, channels, H, W] that no convolution takes up. @returns `${name}.out` */
 export function batchNorm(g: GraphBuilder, state: StateDict, x: string, name: string): string {
-  const norm = new BatchNorm(state, name);
-  const shape = [...tensorOf(state, `${name}.weight`).shape, 1, 1];
-  const part = (key: 'scale' | 'shift') =>
-    g.weight(`${name}.${key}`, { shape, load: async () => Float32Array.from((await norm.affine())[key]) });
-  const scaled = g.op('Mul', [x, part('scale')], { out: `${name}.scaled` });
-  return g.op('Add', [scaled, part('shift')], { out: `${name}.out` });
+  const tensors = BATCH_NORM_TENSORS.map((leaf) => `${name}.${leaf}`);
+  const inputs = [x, ...tensors.map((tensor) => g.weight(tensor, tensorOf(state, tensor)))];
+  return g.op('BatchNormalization', inputs, {
+    out: `${name}.out`,
+    attributes: { epsilon: BATCH_NORM_EPSILON },
+  });
 }
 
 /** Adds the shapes of a batch normalisation's tensors. */
@@ -78,17 +60,33 @@ export function batchCounters(state: StateDict): string[] {
   return [...state.keys()].filter((name) => name.endsWith('.num_batches_tracked'));
 }
 
+interface Affine {
+  readonly scale: Float64Array;
+  readonly shift: Float64Array;
+}
+
+/** A batch normalisation of fixed statistics as y = scale x + shift per channel, computed in float64 when it is needed. */
+function affineOf(state: StateDict, name: string): () => Promise<Affine> {
+  const tensors = BATCH_NORM_TENSORS.map((leaf) => tensorOf(state, `${name}.${leaf}`));
+  return async () => {
+    const loaded = await Promise.all(tensors.map((tensor) => tensor.load()));
+    const [weight, bias, mean, variance] = loaded as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const scale = Float64Array.from(weight, (w, c) => w / Math.sqrt(variance[c]! + BATCH_NORM_EPSILON));
+    return { scale, shift: Float64Array.from(bias, (b, c) => b - mean[c]! * scale[c]!) };
+  };
+}
+
 function fold(
   weight: LazyTensor,
   bias: LazyTensor | undefined,
-  norm: BatchNorm,
+  affine: () => Promise<Affine>,
 ): { weight: LazyFloats; bias: LazyFloats } {
   const [channels] = weight.shape as [number];
   return {
     weight: {
       shape: weight.shape,
       async load() {
-        const [values, { scale }] = await Promise.all([weight.load(), norm.affine()]);
+        const [values, { scale }] = await Promise.all([weight.load(), affine()]);
         const perChannel = values.length / channels;
         return values.map((value, index) => value * scale[Math.floor(index / perChannel)]!);
       },
@@ -96,7 +94,7 @@ function fold(
     bias: {
       shape: [channels],
       async load() {
-        const [values, { scale, shift }] = await Promise.all([bias?.load(), norm.affine()]);
+        const [values, { scale, shift }] = await Promise.all([bias?.load(), affine()]);
         return Float32Array.from(shift, (value, c) => value + (values?.[c] ?? 0) * scale[c]!);
       },
     },

@@ -1,11 +1,15 @@
 import { CheckpointError, quote } from '../checkpoints/checkpoint-error.js';
 import type { StateDict } from '../checkpoints/tensor.js';
 import type { Architecture, ArchitectureHints } from './architecture.js';
+import { recogniseDinov2 } from './dinov2.js';
+import { recogniseDinov3 } from './dinov3.js';
+import { withOfficialNames } from './hugging-face-names.js';
 import { recogniseResnet } from './resnet.js';
 import { recogniseVit } from './vit.js';
+import { recogniseXcit } from './xcit.js';
 
 /** One per family; each looks for names that only its family has. */
-const FAMILIES = [recogniseVit, recogniseResnet];
+const FAMILIES = [recogniseVit, recogniseXcit, recogniseResnet, recogniseDinov2, recogniseDinov3];
 const FAMILY_NAMES = 'the ViTs of DINO, bottleneck ResNets, XCiT, DINOv2 and DINOv3';
 /** Older names of the same networks. */
 const ALIASES = new Map([
@@ -27,8 +31,9 @@ export function recognise(state: StateDict, hints: ArchitectureHints): Architect
     throw new CheckpointError('the checkpoint holds no tensors of a backbone: use one of a trained network');
   }
   const heads = hints.heads ?? numberOf(hints.config?.get('config.num_attention_heads'));
+  const official = withOfficialNames(state);
   for (const recogniser of FAMILIES) {
-    const architecture = recogniser(state, { ...hints, heads });
+    const architecture = recogniser(official, { ...hints, heads });
     if (architecture === undefined) continue;
     refuseContradiction(architecture, hints);
     return architecture;

@@ -3,6 +3,7 @@ import type { StateDict } from '../checkpoints/tensor.js';
 import type { GraphBuilder } from '../onnx/graph-builder.js';
 import type { Architecture } from './architecture.js';
 import { batchCounters, convolve, expectBatchNorm } from './convolution.js';
+import { patchGrid } from './shared-pixels.js';
 import { checkTensors, countBlocks, tensorOf } from './shared-tensors.js';
 import { mapToTokens, normalisedMap } from './token-map.js';
 
@@ -109,7 +110,8 @@ function expectedShapes(
 
 function buildResnet(g: GraphBuilder, state: StateDict, blocks: readonly Bottleneck[]): void {
   const stem = { name: 'conv1', norm: 'bn1', stride: 2, padding: 3 };
-  let x = relu(g, 'conv1', convolve(g, state, normalisedMap(g), stem));
+  const pixels = normalisedMap(g);
+  let x = relu(g, 'conv1', convolve(g, state, pixels, stem));
   x = g.op('MaxPool', [x], {
     out: 'maxpool',
     attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
@@ -118,7 +120,8 @@ function buildResnet(g: GraphBuilder, state: StateDict, blocks: readonly Bottlen
   const dim = blocks.at(-1)!.outChannels;
   g.op('ReduceMean', [x, g.ints(2, 3)], { out: 'embedding', attributes: { keepdims: 0 } });
   g.output('embedding', ['batch', dim]);
-  g.output(mapToTokens(g, x, dim, 'patch_tokens'), ['batch', 'patches', dim]);
+  const grid = patchGrid(g, TOTAL_STRIDE);
+  g.output(mapToTokens(g, { map: x, grid, dim, out: 'patch_tokens' }), ['batch', 'patches', dim]);
 }
 
 /** Reads x [B, inChannels, H, W]. @returns [B, outChannels, H / stride, W / stride] */

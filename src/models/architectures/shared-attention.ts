@@ -58,8 +58,8 @@ export function attention(g: GraphBuilder, options: AttentionOptions): string {
   return g.linear(`${name}.proj`, merged, projection.weight, projection.bias);
 }
 
-/** The outputs `attention` and `keys`. `weights` is [B, heads, N, N], `keys` [B, N, heads, D / heads]. */
-function attentionFeatures(
+/** The outputs `attention` and `keys`. `weights` is [B, heads, queries, N], the first query's taken; `keys` [B, N, heads, D / heads]. */
+export function attentionFeatures(
   g: GraphBuilder,
   options: {
     readonly weights: string;

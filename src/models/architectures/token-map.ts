@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../onnx/graph-builder.js';
-import { normalisedPixels } from './shared-pixels.js';
+import { normalisedPixels, type PatchGrid } from './shared-pixels.js';
 
 /**
  * Declares the input `pixels` and normalises it for convolutions.
@@ -16,18 +16,33 @@ export function normalisedMap(g: GraphBuilder): string {
 /**
  * A map [B, D, rows, columns] as tokens [B, rows * columns, D], row by row.
  *
- * @param out name of the result; the names of what leads to it start with it
+ * @param out name of the result
  */
-export function mapToTokens(g: GraphBuilder, map: string, dim: number, out: string): string {
+export function mapToTokens(
+  g: GraphBuilder,
+  options: { readonly map: string; readonly grid: PatchGrid; readonly dim: number; readonly out: string },
+): string {
+  const { map, grid, dim, out } = options;
   // The shape is spelt out: a batch of 0 would leave two unknown sizes to a single -1.
-  const shape = g.op('Shape', [map], { out: `${out}_map_shape` });
-  const batch = g.op('Slice', [shape, g.ints(0), g.ints(1)], { out: `${out}_batch` });
-  const sides = g.op('Slice', [shape, g.ints(2), g.ints(4)], { out: `${out}_sides` });
-  const count = g.op('ReduceProd', [sides, g.ints(0)], { out: `${out}_count`, attributes: { keepdims: 1 } });
-  const flatShape = g.op('Concat', [batch, g.ints(dim), count], {
-    out: `${out}_flat_shape`,
-    attributes: { axis: 0 },
-  });
-  const flat = g.op('Reshape', [map, flatShape], { out: `${out}_flat` });
+  const shape = g.once('flat map shape', () =>
+    g.op('Concat', [grid.batch, g.ints(dim), grid.count], {
+      out: 'flat_map_shape',
+      attributes: { axis: 0 },
+    }),
+  );
+  const flat = g.op('Reshape', [map, shape], { out: `${out}_by_channel` });
   return g.op('Transpose', [flat], { out, attributes: { perm: [0, 2, 1] } });
+}
+
+/** Tokens [B, rows * columns, D] as a map [B, D, rows, columns]. */
+export function tokensToMap(
+  g: GraphBuilder,
+  options: { readonly tokens: string; readonly grid: PatchGrid; readonly dim: number; readonly out: string },
+): string {
+  const { tokens, grid, dim, out } = options;
+  const shape = g.once('map shape', () =>
+    g.op('Concat', [grid.batch, g.ints(dim), grid.size], { out: 'map_shape', attributes: { axis: 0 } }),
+  );
+  const flat = g.op('Transpose', [tokens], { out: `${out}_by_channel`, attributes: { perm: [0, 2, 1] } });
+  return g.op('Reshape', [flat, shape], { out });
 }
