@@ -90,9 +90,10 @@ describe.each(cases)('the tiny checkpoint %s', (name) => {
   });
 
   it.each(['fp32', 'fp16', 'int8'] as const)('gives what PyTorch gives, as %s', async (precision) => {
-    const { variant, outputs, build } = architecture();
+    const recognised = architecture();
+    const { variant, outputs } = recognised;
     const graph = new GraphBuilder({ name: variant, precision });
-    build(graph);
+    recognised.build(graph);
     const { path } = await writeModel(graph, await mkdtemp(join(temporary, precision)));
     const session = await InferenceSession.create(path, { executionProviders: ['cpu'] });
     for (const size of metadata.sizes!.split(' ')) {

@@ -8,11 +8,14 @@ export interface QuantisedMatrix {
   readonly scales: Float32Array;
 }
 
-/** Largest magnitude of a quantised weight. */
-export const LARGEST_WEIGHT = 127;
+/**
+ * Largest magnitude of a quantised weight: 7 bits, not 8. Processors without VNNI add pairs of uint8 x int8 products in 16 bits,
+ * and 2 * 255 * 64 is the most that fits; beyond it sums saturate in silence (https://github.com/microsoft/onnxruntime/issues/6004).
+ */
+export const LARGEST_WEIGHT = 64;
 
 /**
- * Quantises a matrix [out, in] symmetrically: scale = max |w| / 127 per output channel, rounded to nearest, ties to even.
+ * Quantises a matrix [out, in] symmetrically: scale = max |w| / LARGEST_WEIGHT per output channel, rounded to nearest, ties to even.
  *
  * @param name of the tensor, for the error
  * @throws CheckpointError when a value is not finite
