@@ -1,10 +1,7 @@
 import { TensorProto_DataType as DataType } from '../onnx/generated/onnx_pb.js';
 import type { GraphBuilder, LazyFloats } from '../onnx/graph-builder.js';
+import { IMAGENET_MEAN, IMAGENET_STD } from '../onnx/imagenet.js';
 import { mapped } from '../onnx/lazy-floats.js';
-
-/** Per channel, of values in [0, 1]: what every DINO model was trained with. */
-export const IMAGENET_MEAN = [0.485, 0.456, 0.406] as const;
-export const IMAGENET_STD = [0.229, 0.224, 0.225] as const;
 
 /** The patches of the input, known when the graph runs; int64 vectors of one element unless said otherwise, ready to be joined. */
 export interface PatchGrid {

@@ -33,6 +33,7 @@ const SMALLEST_FLOAT16 = 1024;
 export class GraphBuilder implements OnnxSource {
   readonly precision: Precision;
   readonly #name: string;
+  readonly #metadata: Readonly<Record<string, string>>;
   readonly #nodes: NodeProto[] = [];
   readonly #weights = new Map<string, Weight>();
   readonly #inputs: ValueInfoProto[] = [];
@@ -41,8 +42,14 @@ export class GraphBuilder implements OnnxSource {
   /** Values made once for several users, by what they are made of. */
   readonly #shared = new Map<string, unknown>();
 
-  constructor(options: { readonly name: string; readonly precision?: Precision }) {
+  /** @param options.metadata the file's metadata_props */
+  constructor(options: {
+    readonly name: string;
+    readonly precision?: Precision;
+    readonly metadata?: Readonly<Record<string, string>>;
+  }) {
     this.#name = options.name;
+    this.#metadata = options.metadata ?? {};
     this.precision = options.precision ?? 'fp32';
   }
 
@@ -188,6 +195,7 @@ export class GraphBuilder implements OnnxSource {
       irVersion: BigInt(IR_VERSION),
       producerName: 'dino-server',
       opsetImport: [{ domain: '', version: BigInt(OPSET) }],
+      metadataProps: Object.entries(this.#metadata).map(([key, value]) => ({ key, value })),
       graph: create(GraphProtoSchema, {
         name: this.#name,
         node: this.#nodes,

@@ -11,6 +11,11 @@ export type Dimension = number | string;
 const TYPES = { float32: DataType.FLOAT, uint8: DataType.UINT8, int64: DataType.INT64 } as const;
 export type ValueType = keyof typeof TYPES;
 
+/** Whether an element type, which the format has as a plain number, is this one. */
+export function isType(found: number | undefined, wanted: DataType): boolean {
+  return found === (wanted as number);
+}
+
 /** Describes an input or an output of a graph. */
 export function valueInfo(name: string, type: ValueType, shape: readonly Dimension[]): ValueInfoProto {
   const dim = shape.map((size) =>
