@@ -75,6 +75,11 @@ export class FeatureExtractor {
     return this.#batcher.length;
   }
 
+  /** Ids of the processes that are there now. */
+  get processIds(): number[] {
+    return this.#processes.flatMap(({ pid }) => pid ?? []);
+  }
+
   /** Memory of the model's processes after their last batches. */
   get memoryBytes(): number {
     return this.#processes.reduce((sum, process) => sum + process.memoryBytes, 0);

@@ -110,7 +110,7 @@ export class OnDemandExtractor {
 
   async #enter(): Promise<Loaded> {
     for (;;) {
-      await this.#unloading;
+      if (this.#unloading !== undefined) await this.#unloading;
       if (this.#isClosed) {
         throw new DinoError(
           'not-found',

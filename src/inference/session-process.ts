@@ -38,6 +38,11 @@ export class SessionProcess {
     return this.#memoryBytes;
   }
 
+  /** Id of the process; undefined where there is none. */
+  get pid(): number | undefined {
+    return this.#channel?.pid;
+  }
+
   /** @throws Error when the model can't be opened or run; DinoError not-ready when the process dies meanwhile */
   async run(task: BatchTask): Promise<BatchAnswer> {
     this.#opening ??= this.#open();
@@ -105,6 +110,10 @@ class Channel {
         if (this.#child.pid === undefined) ended(error.message);
       });
     });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
   }
 
   ask(request: SessionRequest): Promise<SessionReply> {

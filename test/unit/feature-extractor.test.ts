@@ -6,8 +6,13 @@ import { manifestSchema } from '#dino/models/manifest.js';
 const folder = new URL('../../models/dino-vitt16-photos/', import.meta.url);
 const manifest = manifestSchema.parse(JSON.parse(await readFile(new URL('manifest.json', folder), 'utf8')));
 
-function open(workers: number, modelPath = new URL(manifest.file.path, folder).pathname) {
+function open(
+  workers: number,
+  modelPath = new URL(manifest.file.path, folder).pathname,
+  verify?: () => Promise<void>,
+) {
   const options = {
+    verify,
     manifest,
     modelPath,
     providers: ['cpu'],
@@ -46,13 +51,66 @@ describe('FeatureExtractor', () => {
     const { grid, attention } = await extractor.extract(grey(480), ['attention']);
     done = true;
     expect(grid).toEqual({ width: 30, height: 30 });
-    expect(attention).toHaveLength(900 * manifest.architecture.heads);
+    expect(attention).toHaveLength(900 * manifest.architecture.heads!);
     // On this thread the whole run would be a single turn.
     expect(turns).toBeGreaterThan(100);
     await extractor.close();
   });
 
-  it('fails to open, and ends its workers, where the file is no model', async () => {
+  it('fails the batch whose process is killed, and runs the next one in another process', async () => {
+    const extractor = await open(1);
+    const [first] = extractor.processIds;
+    const failing = extractor.extract(grey(480), ['keys']);
+    const waiting = extractor.extract(grey(96), ['embedding']);
+    process.kill(first!, 'SIGKILL');
+    await expect(failing).rejects.toMatchObject({ code: 'not-ready', retryAfterSeconds: 1 });
+    await expect(failing).rejects.toThrow(new RegExp(`${manifest.name} ended \\(SIGKILL\\)`));
+    expect((await waiting).embedding).toHaveLength(manifest.architecture.embedDim);
+    const [second] = extractor.processIds;
+    expect(second).not.toBe(first);
+    process.kill(second!, 'SIGKILL');
+    while (extractor.processIds.length > 0) await new Promise(setImmediate);
+    expect((await extractor.extract(grey(96), ['embedding'])).embedding).toEqual((await waiting).embedding);
+    await extractor.close();
+  });
+
+  it('never goes on with another file that has come into the place of its own', async () => {
+    let isAnother = false;
+    const verify = async () => {
+      if (isAnother) throw new Error('another file');
+    };
+    const extractor = await open(1, undefined, verify);
+    isAnother = true;
+    process.kill(extractor.processIds[0]!, 'SIGKILL');
+    while (extractor.processIds.length > 0) await new Promise(setImmediate);
+    await expect(extractor.extract(grey(96), ['embedding'])).rejects.toThrow('another file');
+    isAnother = false;
+    expect((await extractor.extract(grey(96), ['embedding'])).grid).toEqual({ width: 6, height: 6 });
+    await extractor.close();
+  });
+
+  it('leaves no process behind, whether it worked or was idle', async () => {
+    const extractor = await open(2);
+    const ids = extractor.processIds;
+    expect(ids).toHaveLength(2);
+    expect(extractor.memoryBytes).toBeGreaterThan(2 * manifest.file.bytes);
+    const last = extractor.extract(grey(96), ['embedding']);
+    await extractor.close();
+    await last;
+    for (const id of ids) expect(() => process.kill(id, 0)).toThrow('ESRCH');
+    expect(extractor.memoryBytes).toBe(0);
+  });
+
+  it('goes on when a terminal or a service manager signals the whole group', async () => {
+    const extractor = await open(1);
+    const [id] = extractor.processIds;
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(id!, signal);
+    await extractor.extract(grey(96), ['embedding']);
+    expect(extractor.processIds).toEqual([id]);
+    await extractor.close();
+  });
+
+  it('fails to open, and ends its processes, where the file is no model', async () => {
     await expect(open(1, new URL('manifest.json', folder).pathname)).rejects.toThrow();
   });
 
