@@ -58,6 +58,7 @@ export function recogniseDinov3(original: StateDict, hints: ArchitectureHints): 
   if (state.has('rope_embed.periods')) shapes.set('rope_embed.periods', [dim / heads / 4]);
   const ignored = registers > 0 ? IGNORED : [...IGNORED, 'storage_tokens'];
   checkTensors(state, { what: `${variant}/${shape.patchSize} of DINOv3`, shapes, ignored });
+  refuseSatellite(state, variant);
   return {
     family: 'dinov3',
     variant,
@@ -69,6 +70,17 @@ export function recogniseDinov3(original: StateDict, hints: ArchitectureHints): 
     outputs: FEATURE_NAMES,
     build: (graph) => buildDinov3(graph, state, shape),
   };
+}
+
+/**
+ * The large model for satellite images has means and deviations of its own, which the graph would not apply. Of the published
+ * large models it alone stores a norm for training.
+ */
+function refuseSatellite(state: StateDict, variant: string): void {
+  if (variant !== 'vit_large' || !state.has('local_cls_norm.weight')) return;
+  throw new CheckpointError(
+    "the tensors are those of DINOv3's vit_large for satellite images (SAT-493M), which are normalised in another way than photos: it can't be imported. Other weights can: save them without local_cls_norm",
+  );
 }
 
 /** Whether these are a ViT's names without stored positions and with what DINOv3 has. */

@@ -32,6 +32,10 @@ function dinov3(
   return shapes;
 }
 
+const trainingNorm = (dim: number): Shapes => ({
+  'local_cls_norm.weight': [dim],
+  'local_cls_norm.bias': [dim],
+});
 const recognise = (shapes: Shapes, hints: Parameters<typeof recogniseDinov3>[1] = {}) =>
   recogniseDinov3(unread(shapes), hints);
 
@@ -40,14 +44,17 @@ describe('recogniseDinov3', () => {
     ['vit_small', dinov3(384, 12), 6],
     ['vit_small_plus', dinov3(384, 12, { mlp: gatedMlp(384, 1536) }), 6],
     ['vit_base', dinov3(768, 12), 12],
-    [
-      'vit_large',
-      { ...dinov3(1024, 24), 'local_cls_norm.weight': [1024], 'local_cls_norm.bias': [1024] },
-      16,
-    ],
+    ['vit_large', dinov3(1024, 24), 16],
     ['vit_large_plus', dinov3(1024, 24, { mlp: gatedMlp(1024, 4096) }), 16],
     ['vit_huge_plus', dinov3(1280, 32, { mlp: gatedMlp(1280, 5120) }), 20],
-    ['vit_7b', dinov3(4096, 40, { mlp: gatedMlp(4096, 8192), qkvBias: false, periods: 32 }), 32],
+    [
+      'vit_7b',
+      {
+        ...dinov3(4096, 40, { mlp: gatedMlp(4096, 8192), qkvBias: false, periods: 32 }),
+        ...trainingNorm(4096),
+      },
+      32,
+    ],
   ])(
     'names the published %s by its tensors, and builds its graph without reading one',
     (variant, shapes, heads) => {
@@ -78,6 +85,13 @@ describe('recogniseDinov3', () => {
       recognise(shapes)!.build(new GraphBuilder({ name: 'vit_small' }));
     }
     expect(() => recognise(without(untied, 'cls_norm.bias'))).toThrow('there is no cls_norm.bias');
+  });
+
+  it('refuses the model for satellite images, whose normalisation is another', () => {
+    expect(() => recognise({ ...dinov3(1024, 24), ...trainingNorm(1024) })).toThrow(
+      "the tensors are those of DINOv3's vit_large for satellite images (SAT-493M)",
+    );
+    expect(recognise({ ...dinov3(384, 12), ...trainingNorm(384) })?.variant).toBe('vit_small');
   });
 
   it('names what is missing, what is of a wrong shape and what has no place', () => {
