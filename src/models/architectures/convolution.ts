@@ -1,9 +1,13 @@
 import type { LazyTensor, StateDict } from '../checkpoints/tensor.js';
 import type { GraphBuilder, LazyFloats } from '../onnx/graph-builder.js';
+import { int8Weight } from '../onnx/int8-weight.js';
+import { elementCount } from '../onnx/weight.js';
 import { tensorOf } from './shared-tensors.js';
 
 /** PyTorch's default, which every published network keeps. */
 const BATCH_NORM_EPSILON = 1e-5;
+/** Weights smaller than this stay float32 in an int8 model: they cost nothing. */
+const SMALLEST_INT8 = 4096;
 const BATCH_NORM_TENSORS = ['weight', 'bias', 'running_mean', 'running_var'];
 
 export interface Convolution {
@@ -23,7 +27,7 @@ export function convolve(g: GraphBuilder, state: StateDict, x: string, convoluti
   const weight = tensorOf(state, `${name}.weight`);
   const bias = state.get(`${name}.bias`);
   const folded = norm === undefined ? { weight, bias } : fold(weight, bias, affineOf(state, norm));
-  const inputs = [x, g.weight(`${name}.weight`, folded.weight)];
+  const inputs = [x, convolutionWeight(g, `${name}.weight`, folded.weight)];
   if (folded.bias !== undefined) inputs.push(g.weight(`${name}.bias`, folded.bias));
   return g.op('Conv', inputs, {
     out: `${name}.out`,
@@ -58,6 +62,11 @@ export function expectBatchNorm(
 /** The counters that batch normalisations keep while training. */
 export function batchCounters(state: StateDict): string[] {
   return [...state.keys()].filter((name) => name.endsWith('.num_batches_tracked'));
+}
+
+function convolutionWeight(g: GraphBuilder, name: string, weight: LazyFloats): string {
+  const store = g.precision === 'int8' && elementCount(weight.shape) >= SMALLEST_INT8;
+  return store ? int8Weight(g, name, weight) : g.weight(name, weight);
 }
 
 interface Affine {
