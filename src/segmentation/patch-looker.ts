@@ -16,6 +16,14 @@ export interface Look {
   readonly features: Features;
 }
 
+/** What a caller knows the features as. */
+const CALLED: Record<FeatureName, string> = {
+  embedding: 'embedding',
+  patch_tokens: 'patch tokens',
+  attention: 'attention maps',
+  keys: 'attention keys, which TokenCut and LOST work on',
+};
+
 /** Has a model look at a whole image, so that its patches cover all of it. */
 export class PatchLooker {
   readonly #models: ModelRegistry;
@@ -51,9 +59,9 @@ export class PatchLooker {
   #assertHas({ name, manifest }: Model, features: readonly FeatureName[]): void {
     const missing = features.filter((feature) => manifest.outputs[feature] === undefined);
     if (missing.length === 0) return;
-    const { family, variant } = manifest.architecture;
+    const what = missing.map((feature) => CALLED[feature]).join(' and no ');
     const others = this.#models.namesWith(features).join(', ') || 'none that is installed';
-    const detail = `The model ${name} (${family}, ${variant}) gives no ${missing.join(' and no ')}, which this needs. Models that do: ${others}.`;
+    const detail = `The model ${name} (${manifest.architecture.variant}) has no ${what}. Models that have: ${others}.`;
     throw new DinoError('invalid-request', detail);
   }
 }
