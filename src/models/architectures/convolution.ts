@@ -96,8 +96,7 @@ function fold(
       shape: weight.shape,
       async load() {
         const [values, { scale }] = await Promise.all([weight.load(), affine()]);
-        const perChannel = values.length / channels;
-        return values.map((value, index) => value * scale[Math.floor(index / perChannel)]!);
+        return scaleChannels(values, scale);
       },
     },
     bias: {
@@ -108,4 +107,15 @@ function fold(
       },
     },
   };
+}
+
+/** Multiplies each channel of a weight [out, ...] by its scale. */
+function scaleChannels(values: Float32Array, scale: Float64Array): Float32Array {
+  const scaled = new Float32Array(values.length);
+  const perChannel = values.length / scale.length;
+  for (let channel = 0, index = 0; channel < scale.length; channel++) {
+    const factor = scale[channel]!;
+    for (const end = index + perChannel; index < end; index++) scaled[index] = values[index]! * factor;
+  }
+  return scaled;
 }

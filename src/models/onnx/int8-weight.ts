@@ -22,7 +22,7 @@ export function int8Weight(g: GraphBuilder, name: string, weight: LazyFloats): s
   const values = g.initializer(name, DataType.INT8, weight.shape, async () => {
     const matrix = await quantised();
     scales = matrix.scales;
-    return Int8Array.from(transpose(Float32Array.from(matrix.values), inputs, outputs));
+    return new Int8Array(transpose(new Float32Array(matrix.values), inputs, outputs));
   });
   const scale = g.initializer(`${name}.scale`, DataType.FLOAT, [outputs], async () => {
     return scales ?? (await quantised()).scales;
