@@ -14,6 +14,8 @@ export interface ConvertOptions {
   /** What the user says that it is; it must not contradict the tensors. */
   readonly arch?: string;
   readonly patchSize?: number;
+  /** Attention heads, which no tensor tells. */
+  readonly heads?: number;
   /** Which of a training checkpoint's two networks; default: the teacher. */
   readonly key?: 'teacher' | 'student';
   /** Is called when it is known what the checkpoint holds, before anything is written; may refuse by throwing. */
@@ -49,11 +51,11 @@ export interface ConvertedModel {
  * @throws ModelWriteError when the disk is full
  */
 export async function convertCheckpoint(options: ConvertOptions): Promise<ConvertedModel> {
-  const { folder, precision, arch, patchSize, key, onProgress, signal } = options;
+  const { folder, precision, arch, patchSize, heads, key, onProgress, signal } = options;
   const checkpoint = await openCheckpoint(options.path);
   try {
     const state = backboneOf(checkpoint, { key });
-    const architecture = recognise(state, { arch, patchSize, config: checkpoint.values });
+    const architecture = recognise(state, { arch, patchSize, heads, config: checkpoint.values });
     options.onRecognised?.(architecture);
     const graph = new GraphBuilder({ name: architecture.variant, precision });
     architecture.build(graph);

@@ -9,8 +9,8 @@ export type Fault =
   /** The body ends in good order behind so many bytes, and no length was announced. */
   | { readonly endAfter: number }
   | { readonly status: number; readonly headers?: Record<string, string> }
-  /** Headers, and then nothing for ever. */
-  | { readonly stalls: true };
+  /** So many bytes of the body, and then nothing for ever. */
+  | { readonly stallAfter: number };
 
 export interface ServedFile {
   bytes: Buffer;
@@ -37,6 +37,7 @@ export class FileServer {
   readonly redirects = new Map<string, { readonly to: string; readonly headers?: Record<string, string> }>();
   readonly requests: SeenRequest[] = [];
   readonly #server: Server;
+  readonly #stalled = promiseWithResolvers();
   #url = '';
 
   private constructor(server: Server) {
@@ -54,6 +55,11 @@ export class FileServer {
 
   get url(): string {
     return this.#url;
+  }
+
+  /** Resolves when an answer has stalled, with all it was to send handed to the system. */
+  get stalled(): Promise<void> {
+    return this.#stalled.promise;
   }
 
   /** Serves bytes under a path such as `dino/model.pth`, with an ETag unless it is told otherwise. */
@@ -117,11 +123,18 @@ export class FileServer {
     if (fault === undefined) response.end(body);
     else if ('endAfter' in fault) response.end(body.subarray(0, fault.endAfter));
     else if ('cutAfter' in fault) {
-      response.write(body.subarray(0, fault.cutAfter), () => response.destroy());
-    } else {
+      response.write(body.subarray(0, fault.cutAfter), () => response.socket?.end());
+    } else if ('stallAfter' in fault) {
       response.flushHeaders();
+      response.write(body.subarray(0, fault.stallAfter), () => this.#stalled.resolve());
     }
   }
+}
+
+function promiseWithResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
 }
 
 /** @returns undefined when the whole file is to be sent */

@@ -1,20 +1,10 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { loadConfig } from '../../config.js';
-import { CATALOG, findInCatalog } from '../../models/catalog.js';
-import { parseHubRepository } from '../../models/download/hub-repository.js';
-import { readOrigin } from '../../models/download/origin.js';
-import { checkName, type InstallPlace } from '../../models/install.js';
-import { pullModel, type PullTarget } from '../../models/pull-model.js';
-import { CommandError, usageError } from '../command-error.js';
-import { listenForInterrupt } from '../interruption.js';
+import { CATALOG } from '../../models/catalog.js';
+import { usageError } from '../command-error.js';
 import { textTable } from '../text-table.js';
 import { addInstallOptions, type InstallFlags } from './import-options.js';
-import { InstallReport } from './install-report.js';
-import { asCommandError } from './model-errors.js';
-import { asModelName, installedModelsFolder, withPrecision } from './model-place.js';
 
-interface PullFlags extends InstallFlags {
+export interface PullFlags extends InstallFlags {
   readonly from?: string;
   readonly keepCheckpoint: boolean;
   readonly list?: boolean;
@@ -31,9 +21,13 @@ export function addPullCommand(models: Command): void {
     .option('--keep-checkpoint', 'keep the downloaded file, for another --precision', false);
   addInstallOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action((name: string | undefined, flags: PullFlags) =>
-      flags.list === true ? listCatalog(flags) : runPull(name, flags),
-    );
+    .action(async (name: string | undefined, flags: PullFlags) => {
+      if (flags.list === true) return listCatalog(flags);
+      if (name === undefined) throw usageError('give the name of a model, or --list to see which there are');
+      // The libraries of networks and graphs take a second to load: only here.
+      const { runPull } = await import('./run-pull.js');
+      return runPull(name, flags);
+    });
 }
 
 const EXAMPLES = `
@@ -58,69 +52,4 @@ function listCatalog({ json }: Pick<PullFlags, 'json'>): void {
     return [name, title, knn.toFixed(1), linear.toFixed(1), licence];
   });
   process.stdout.write(textTable(['name', 'model', 'k-NN %', 'linear %', 'licence'], rows));
-}
-
-async function runPull(name: string | undefined, flags: PullFlags): Promise<void> {
-  const { precision, from, replace, resize, crop, keepCheckpoint } = flags;
-  if (name === undefined) throw usageError('give the name of a model, or --list to see which there are');
-  const target = findTarget(name);
-  const config = loadConfig(process.env, { dataDir: flags.dataDir });
-  const place: InstallPlace = {
-    modelsFolder: installedModelsFolder(config),
-    bundledFolder: resolve(config.modelsDir),
-    name: flags.name ?? withPrecision(target.modelName, precision),
-    replace,
-  };
-  const report = new InstallReport(flags);
-  const interruption = listenForInterrupt();
-  try {
-    await checkName(place);
-    const installed = await pullModel(target, {
-      place,
-      origin: await readOrigin(from),
-      precision,
-      size: { resize, crop },
-      keepCheckpoint,
-      hubToken: process.env.HF_TOKEN,
-      signal: interruption.signal,
-      on: {
-        download: (fileName, done, total) => report.progress(`downloading ${fileName}`, done, total),
-        downloaded: (line) => report.say(line),
-        licence: (licence) => report.licence(licence.name, licence.url),
-        recognised: (shape) => report.recognised(shape),
-        written: (done, total) => report.progress(`writing ${place.name}`, done, total),
-        notice: (text) => report.note(text),
-      },
-    });
-    report.installed(installed, flags);
-  } catch (error) {
-    report.endProgress();
-    throw interrupted(asCommandError(error));
-  } finally {
-    interruption.stop();
-  }
-}
-
-function findTarget(name: string): PullTarget & { readonly modelName: string } {
-  const entry = findInCatalog(name);
-  if (entry?.name === name) return { kind: 'published', entry, modelName: name };
-  const repository = parseHubRepository(name);
-  if (repository !== undefined) {
-    return { kind: 'hub', repository, entry, modelName: asModelName(repository.name) };
-  }
-  if (name.startsWith('dinov3')) {
-    throw usageError(
-      `the weights of DINOv3 are given to those alone who ask for them: do so at https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/ and then run dino models import FILE, or pull the gated repository facebook/${name} of the Hugging Face hub with HF_TOKEN`,
-    );
-  }
-  throw usageError(
-    `there is no published model ${name}. There are: ${CATALOG.map((each) => each.name).join(', ')}; or owner/name of a Hugging Face repository`,
-  );
-}
-
-/** What is downloaded is kept, whatever ended the command. */
-function interrupted(error: unknown): unknown {
-  if (!(error instanceof CommandError) || error.exitCode !== 130) return error;
-  const message = `${error.message}; what is downloaded is kept, the same command goes on from there`;
-  return new CommandError(message, { exitCode: 130, cause: error });
 }

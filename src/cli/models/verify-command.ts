@@ -38,7 +38,7 @@ async function verifyModels({ modelsDir: given, dataDir, json }: VerifyFlags): P
   });
   // Where nothing was ever installed there is no such folder.
   const installed = await findModelFolders(installedModelsFolder(config)).catch(() => []);
-  const folders = [...bundled, ...installed].filter((folder) => !basename(folder).startsWith('.'));
+  const folders = [...bundled, ...installed];
   if (folders.length === 0) throw new CommandError(`there are no models in ${config.modelsDir}`);
   const results: Verification[] = [];
   for (const folder of folders) results.push(await verify(folder));
