@@ -1,4 +1,4 @@
-import type { ApiError, AttentionMaps } from './api.js';
+import type { ApiError, AttentionMaps, Model } from './api.js';
 import { contextOf, create, element, percent } from './elements.js';
 import { heatPixels, meanOfHeads } from './heat-map.js';
 import { Panel } from './panel.js';
@@ -11,6 +11,7 @@ const MEAN = 'mean';
  * patch, so that another head or opacity costs the server nothing.
  */
 export class AttentionPanel {
+  readonly #root = element('attention', HTMLElement);
   readonly #panel: Panel;
   readonly #canvas = element('attention-map', HTMLCanvasElement);
   readonly #heads = element('heads', HTMLElement);
@@ -21,15 +22,21 @@ export class AttentionPanel {
   #name = '';
 
   constructor(refuse: (error: ApiError) => boolean) {
-    this.#panel = new Panel(element('attention', HTMLElement), refuse);
+    this.#panel = new Panel(this.#root, refuse);
     this.#heads.addEventListener('change', () => this.#draw());
     this.#opacity.addEventListener('input', () => this.#style());
     this.#smooth.addEventListener('change', () => this.#style());
     this.#style();
   }
 
+  /** Is only there where the model has attention. */
+  offer({ outputs }: Model): void {
+    this.#root.hidden = !outputs.includes('attention');
+  }
+
   async show(subject: Subject): Promise<void> {
     this.clear();
+    if (this.#root.hidden) return;
     this.#name = nameOf(subject);
     await this.#panel.run(
       (signal) => askAbout<AttentionMaps>(subject, 'v1/attention', {}, signal),

@@ -1,5 +1,5 @@
 import { AddPhotos } from './add-photos.js';
-import { ApiError } from './api.js';
+import { ApiError, type Model } from './api.js';
 import { AttentionPanel } from './attention-panel.js';
 import { Collections } from './collections.js';
 import { element } from './elements.js';
@@ -39,6 +39,7 @@ const neighbours = new NeighboursPanel({
 const addPhotos = new AddPhotos({ collections, onStored: refresh });
 const trail = new Trail((returned) => void show(returned));
 let subject = trail.current;
+let model: Model | undefined;
 
 /** Shows everything there is to know about a subject, or, without one, where to begin. */
 async function show(next: Subject | undefined): Promise<void> {
@@ -50,9 +51,12 @@ async function show(next: Subject | undefined): Promise<void> {
     for (const panel of [photo, attention, mask]) panel.clear();
     await neighbours.show(undefined);
   } else {
+    const original = photo.show(next);
+    // What the model can't do is not asked of it.
+    await modelKnown;
+    if (subject !== next) return;
     // The search is the quickest of them for the model, so it goes before the large ones.
-    const panels = [photo, neighbours, attention, mask];
-    await Promise.all(panels.map((panel) => panel.show(next)));
+    await Promise.all([original, ...[neighbours, attention, mask].map((panel) => panel.show(next))]);
   }
 }
 
@@ -92,6 +96,7 @@ async function reportingProblems(task: () => Promise<void>): Promise<void> {
 
 function showExamples(): void {
   showShellExamples({
+    outputs: model?.outputs,
     subject,
     collection: collections.selected?.name,
     k: neighbours.k,
@@ -114,9 +119,12 @@ window.addEventListener('focus', () => {
 back.addEventListener('click', () => history.back());
 
 const linked = subject;
-if (linked !== undefined) void show(linked);
-await reportingProblems(async () => {
-  const model = await showModel();
-  if (model !== undefined) mask.offerHeads(model.heads);
+const modelKnown = reportingProblems(async () => {
+  model = await showModel();
+  if (model === undefined) return;
+  attention.offer(model);
+  mask.offer(model);
 });
+if (linked !== undefined) void show(linked);
+await modelKnown;
 await refresh(linked !== undefined && 'collection' in linked ? linked.collection : undefined);

@@ -1,4 +1,4 @@
-import type { ApiError, Mask, MaskAnswer } from './api.js';
+import type { ApiError, Mask, MaskAnswer, Model } from './api.js';
 import { count, create, element, percent } from './elements.js';
 import { drawMask, readMask, type MaskPicture } from './mask-picture.js';
 import { Panel } from './panel.js';
@@ -19,6 +19,7 @@ interface Found {
 
 /** The object that stands out, over the photo, with its measures. */
 export class MaskPanel {
+  readonly #root = element('mask', HTMLElement);
   readonly #panel: Panel;
   readonly #canvas = element('mask-map', HTMLCanvasElement);
   readonly #threshold = element('threshold', HTMLInputElement);
@@ -31,7 +32,7 @@ export class MaskPanel {
   #timer: number | undefined;
 
   constructor(parts: { refuse: (error: ApiError) => boolean; onSettings: () => void }) {
-    this.#panel = new Panel(element('mask', HTMLElement), parts.refuse);
+    this.#panel = new Panel(this.#root, parts.refuse);
     this.#onSettings = parts.onSettings;
     this.#threshold.addEventListener('input', () => this.#changed(DEBOUNCE_MS));
     this.#head.addEventListener('change', () => this.#changed(0));
@@ -42,14 +43,22 @@ export class MaskPanel {
     return Number(this.#threshold.value);
   }
 
-  offerHeads(heads: number): void {
+  /** Offers the methods that the model has the features for; without any the panel is not there. */
+  offer({ heads, outputs }: Model): void {
     this.#head.append(
       ...Array.from({ length: heads }, (_, head) => new Option(`Head ${head}`, String(head))),
     );
+    for (const option of [...this.#head.options]) {
+      const needed = KEY_METHODS.includes(option.value) ? 'keys' : 'attention';
+      if (!outputs.includes(needed)) option.remove();
+    }
+    this.#root.hidden = this.#head.options.length === 0;
+    this.#threshold.disabled = KEY_METHODS.includes(this.#head.value);
   }
 
   async show(subject: Subject): Promise<void> {
     this.clear();
+    if (this.#root.hidden) return;
     this.#subject = subject;
     await this.#ask(subject);
   }

@@ -14,14 +14,25 @@ export async function showModel(): Promise<Model | undefined> {
   const { data } = await requestJson<ModelList>('v1/models');
   const model = data.find((candidate) => candidate.default);
   if (model === undefined) return undefined;
-  const parts = [`${model.dimension} dimensions`, `${model.patchSize} px patches`, `${model.heads} heads`];
+  const parts = [`${model.dimension} dimensions`, `${model.patchSize} px patches`];
+  if (model.heads > 0) parts.push(`${model.heads} heads`);
   const line = element('model', HTMLElement);
   line.title = typeof model.manifest.description === 'string' ? model.manifest.description : '';
   line.replaceChildren(
     create('strong', { textContent: model.id }),
     ...[...parts, ...knnResults(model).map(describe)].map((text) => create('span', { textContent: text })),
   );
+  element('lacking', HTMLElement).textContent = lackingOf(model);
   return model;
+}
+
+/** Why a part of the page is not there; empty where all of it is. */
+function lackingOf({ id, outputs }: Model): string {
+  const without = [
+    ...(outputs.includes('attention') ? [] : ['attention maps and masks of them']),
+    ...(outputs.includes('keys') ? [] : ['masks of TokenCut and LOST']),
+  ];
+  return without.length === 0 ? '' : `${id} can’t make ${without.join(', nor ')}: they are not shown here.`;
 }
 
 function describe({ dataset, k, top1, untrainedTop1 }: KnnResult): string {

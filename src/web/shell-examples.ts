@@ -1,9 +1,11 @@
-import { collectionPath, hasKey } from './api.js';
+import { collectionPath, hasKey, type Model } from './api.js';
 import { element } from './elements.js';
 import type { StoredSubject, Subject } from './subject.js';
 
 /** What the page asks at the moment. */
 interface Settings {
+  /** What the server's model gives; undefined as long as it is not known. */
+  readonly outputs: Model['outputs'] | undefined;
   readonly subject: Subject | undefined;
   readonly collection: string | undefined;
   readonly k: number;
@@ -19,9 +21,10 @@ interface Question {
 }
 
 /** Shows the page's questions as they are asked from a shell. */
-export function showShellExamples({ subject, collection = 'photos', k, threshold }: Settings): void {
+export function showShellExamples(settings: Settings): void {
+  const { outputs = ['attention'], subject, collection = 'photos', k, threshold } = settings;
   const picture = ['-H', 'Accept: image/png', '-o', 'attention.png'];
-  const questions: Question[] = [
+  const attention: Question[] = [
     {
       title: 'Attention of all heads, as a picture',
       path: 'v1/attention',
@@ -29,6 +32,9 @@ export function showShellExamples({ subject, collection = 'photos', k, threshold
       words: picture,
     },
     { title: 'Mask', path: 'v1/masks', options: { threshold } },
+  ];
+  const questions: Question[] = [
+    ...(outputs.includes('attention') ? attention : []),
     {
       title: `The ${k} nearest in ${collection}`,
       path: `${collectionPath(collection)}/search`,
