@@ -128,10 +128,10 @@ function expectation(name: string): CatalogEntry['expected'] {
   if (xcit !== null) {
     return { family: 'xcit', variant: xcit[1]!.replaceAll('-', '_'), patchSize: Number(xcit[2]) };
   }
-  const [, version, width, patch] = /^(dino|dinov2)-vit([sblg])(\d+)/.exec(name)!;
+  const [, version, width, patch, registers] = /^(dino|dinov2)-vit([sblg])(\d+)(?:-(reg\d))?$/.exec(name)!;
   return {
     family: version === 'dino' ? 'vit' : 'dinov2',
-    variant: WIDTHS[width!]!,
+    variant: WIDTHS[width!]! + (registers === undefined ? '' : `_${registers}`),
     patchSize: Number(patch),
   };
 }
