@@ -12,6 +12,8 @@ export interface ModelDescription {
   readonly depth: number;
   readonly heads?: number;
   readonly outputs: readonly FeatureName[];
+  /** The only size of image it takes, in px; absent where any multiple of `multipleOf` will do. */
+  readonly fixedSize?: { readonly height: number; readonly width: number };
 }
 
 /** Key of the description in a model's metadata_props: the file can be imported without its manifest. */
@@ -27,6 +29,7 @@ const schema = z.object({
   depth: size,
   heads: size.optional(),
   outputs: z.array(z.enum(FEATURE_NAMES)),
+  fixedSize: z.object({ height: size, width: size }).optional(),
 });
 
 /** The metadata_props that say what a model is. */

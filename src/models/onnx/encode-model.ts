@@ -3,6 +3,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
+  StringStringEntryProtoSchema,
   TensorProto_DataLocation as DataLocation,
   TensorProtoSchema,
 } from './generated/onnx_pb.js';
@@ -34,8 +35,7 @@ export function* encodeModel(
 ): Generator<ModelPart> {
   const head = clone(ModelProtoSchema, model.skeleton);
   for (const [key, value] of Object.entries(metadata)) {
-    head.metadataProps = head.metadataProps.filter((entry) => entry.key !== key);
-    head.metadataProps.push(create(ModelProtoSchema, { metadataProps: [{ key, value }] }).metadataProps[0]!);
+    head.metadataProps.push(create(StringStringEntryProtoSchema, { key, value }));
   }
   const graph = toBinary(GraphProtoSchema, head.graph ?? create(GraphProtoSchema));
   clearField(head, ModelProtoSchema.field.graph);
@@ -62,9 +62,8 @@ function encodeTensor(
     const external = clone(TensorProtoSchema, header);
     external.dataLocation = DataLocation.EXTERNAL;
     const entries = { location: place.location, offset: place.offset, length: byteLength };
-    external.externalData = Object.entries(entries).map(
-      ([key, value]) =>
-        create(TensorProtoSchema, { externalData: [{ key, value: String(value) }] }).externalData[0]!,
+    external.externalData = Object.entries(entries).map(([key, value]) =>
+      create(StringStringEntryProtoSchema, { key, value: String(value) }),
     );
     const body = toBinary(TensorProtoSchema, external);
     const head = lengthPrefix(new BinaryWriter(), initializer, body.length).raw(body).finish();

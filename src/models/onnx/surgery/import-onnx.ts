@@ -1,9 +1,15 @@
-import { clone } from '@bufbuild/protobuf';
+import { clone, create } from '@bufbuild/protobuf';
 import { FEATURE_NAMES, type FeatureName } from '../../../inference/features.js';
 import { CheckpointError } from '../../checkpoints/checkpoint-error.js';
-import type { ModelDescription } from '../architecture-metadata.js';
-import { ModelProtoSchema, TensorProto_DataType as DataType } from '../generated/onnx_pb.js';
+import { architectureMetadata, type ModelDescription } from '../architecture-metadata.js';
+import {
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataType as DataType,
+  type ModelProto,
+} from '../generated/onnx_pb.js';
 import type { OnnxSource, Precision } from '../onnx-model.js';
+import { WEIGHTS_SHA256 } from '../write-model.js';
 import { isType } from '../value-info.js';
 import { allNodes, checkOnnx } from './check-onnx.js';
 import { exposeFeatures, takePixels } from './expose-features.js';
@@ -26,8 +32,6 @@ export interface OnnxHints {
 
 /** An ONNX file made to take pixels and to give features; written by `writeModel`. */
 export interface ImportedOnnx extends ModelDescription, OnnxSource {
-  /** The only size of image it takes, in px; absent where any multiple of `multipleOf` will do. */
-  readonly fixedSize?: { readonly height: number; readonly width: number };
   /** Why an output is missing, in sentences for people. */
   readonly notes: readonly string[];
 }
@@ -43,6 +47,7 @@ export async function importOnnx(path: string, hints: OnnxHints = {}): Promise<I
   const opset = checkOnnx(file.model);
   const graph = file.model.graph!;
   dropInputsWithValues(file);
+  setMetadata(file.model, {});
   const source: OnnxSource = {
     toModel: () => ({
       skeleton: clone(ModelProtoSchema, file.model),
@@ -90,7 +95,7 @@ function addFeatures(file: OnnxFile, opset: number, hints: OnnxHints): Omit<Impo
   if (image.batch === 1) runPerImage(graph, opset);
   const patchSize = patches?.patchSize ?? hints.patchSize ?? 1;
   const { height, width } = image;
-  return {
+  const description: ModelDescription = {
     family: patches === undefined ? 'onnx' : 'vit',
     variant: attention === undefined ? `onnx_d${dim}` : `vit_d${dim}_l${attention.depth}_h${heads!}`,
     patchSize,
@@ -100,8 +105,18 @@ function addFeatures(file: OnnxFile, opset: number, hints: OnnxHints): Omit<Impo
     ...(attention && { heads }),
     outputs,
     ...(typeof height === 'number' && typeof width === 'number' && { fixedSize: { height, width } }),
-    notes: notesOn(outputs),
   };
+  setMetadata(file.model, architectureMetadata(description));
+  return { ...description, notes: notesOn(outputs) };
+}
+
+/** Replaces entries of the metadata, and drops the SHA-256 of weights that will be written anew. */
+function setMetadata(model: ModelProto, entries: Readonly<Record<string, string>>): void {
+  const kept = model.metadataProps.filter(({ key }) => key !== WEIGHTS_SHA256 && !(key in entries));
+  const added = Object.entries(entries).map(([key, value]) =>
+    create(StringStringEntryProtoSchema, { key, value }),
+  );
+  model.metadataProps = [...kept, ...added];
 }
 
 /** Files of old IR versions list their weights as inputs too, which would keep a runtime from folding them. */
