@@ -1,4 +1,4 @@
-"""The tiny ONNX files hold their networks, and what is expected of them is what PyTorch computes."""
+"""The tiny ONNX files hold their networks, and what is expected of them is PyTorch's."""
 
 from __future__ import annotations
 
