@@ -3,9 +3,9 @@ import type { GraphProto, ModelProto, NodeProto } from '../generated/onnx_pb.js'
 
 /** From 11 on the operators that are added here take their arguments as they are written here. */
 export const OLDEST_OPSET = 11;
-/** What onnxruntime reads (https://onnxruntime.ai/docs/reference/compatibility.html); a test holds them against it. */
+/** What onnxruntime 1.30 reads (https://onnxruntime.ai/docs/reference/compatibility.html); a test holds them against it. */
 export const NEWEST_OPSET = 26;
-export const NEWEST_IR_VERSION = 13;
+export const NEWEST_IR_VERSION = 13n;
 /** Domains whose operators onnxruntime brings along. */
 const DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft']);
 

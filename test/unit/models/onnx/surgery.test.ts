@@ -12,7 +12,7 @@ import {
   type ModelProto,
 } from '#dino/models/onnx/generated/onnx_pb.js';
 import { GraphBuilder } from '#dino/models/onnx/graph-builder.js';
-import { NEWEST_OPSET } from '#dino/models/onnx/surgery/check-onnx.js';
+import { NEWEST_IR_VERSION, NEWEST_OPSET } from '#dino/models/onnx/surgery/check-onnx.js';
 import { importOnnx, type ImportedOnnx } from '#dino/models/onnx/surgery/import-onnx.js';
 import { writeModel } from '#dino/models/onnx/write-model.js';
 import { hashedPixels } from '../../../support/hashed-pixels.js';
@@ -221,6 +221,25 @@ describe('an ONNX file that can not be used', () => {
     await expect(importOnnx(await withOpset(NEWEST_OPSET + 1))).rejects.toThrow(
       /newer than what can be run here/,
     );
+  });
+
+  it('draws the line where onnxruntime draws it', async () => {
+    const g = new GraphBuilder({ name: 'nothing' });
+    g.op('Identity', [g.input('x', 'float32', [1])], { out: 'y' });
+    g.output('y', [1]);
+    const opens = (opset: number, irVersion: bigint) => {
+      const { skeleton } = g.toModel();
+      skeleton.opsetImport[0]!.version = BigInt(opset);
+      skeleton.irVersion = irVersion;
+      const bytes = toBinary(ModelProtoSchema, skeleton);
+      return InferenceSession.create(bytes, { logSeverityLevel: 4 }).then(
+        () => true,
+        () => false,
+      );
+    };
+    expect(await opens(NEWEST_OPSET, NEWEST_IR_VERSION)).toBe(true);
+    expect(await opens(NEWEST_OPSET + 1, NEWEST_IR_VERSION)).toBe(false);
+    expect(await opens(NEWEST_OPSET, NEWEST_IR_VERSION + 1n)).toBe(false);
   });
 
   it('says what it takes where that is no image', async () => {
