@@ -60,6 +60,13 @@ async function metadataOf(path: string): Promise<Record<string, string>> {
   return JSON.parse(header).__metadata__;
 }
 
+it('computes the pixels that Python computes', () => {
+  // scripts/tests/test_random_checkpoints.py holds the same.
+  expect([...hashedPixels(2, 2, 2)]).toEqual([
+    0, 78, 170, 8, 56, 172, 8, 81, 180, 76, 60, 70, 25, 175, 117, 128, 166, 203, 52, 166, 202, 50, 115, 167,
+  ]);
+});
+
 describe.each(cases)('the tiny checkpoint %s', (name) => {
   let temporary: string;
   let metadata: Record<string, string>;
