@@ -1,9 +1,10 @@
 import type { CatalogEntry, PublishedAccuracy } from './catalog.js';
 import { CheckpointError } from './checkpoints/checkpoint-error.js';
-import { convertCheckpoint, type ConvertOptions, type ModelShape } from './convert-checkpoint.js';
+import { convertCheckpoint, type ConvertOptions } from './convert-checkpoint.js';
 import { importedManifest, inputSize, type InputSize } from './imported-manifest.js';
 import { installModel, type InstallPlace } from './install.js';
 import type { Manifest } from './manifest.js';
+import type { ModelDescription } from './onnx/architecture-metadata.js';
 import { tryModel } from './trial-run.js';
 
 export interface ImportModelOptions extends Omit<ConvertOptions, 'folder' | 'onRecognised'> {
@@ -19,7 +20,7 @@ export interface ImportModelOptions extends Omit<ConvertOptions, 'folder' | 'onR
   readonly licenceUrl?: string;
   /** What it was published as; anything else is refused. */
   readonly expected?: CatalogEntry['expected'];
-  readonly onRecognised?: (model: ModelShape) => void;
+  readonly onRecognised?: (model: ModelDescription) => void;
 }
 
 /**
@@ -32,41 +33,42 @@ export async function importModel(
 ): Promise<{ readonly folder: string; readonly manifest: Manifest }> {
   const { place, expected, signal } = options;
   return installModel(place, async (folder) => {
-    let size: InputSize | undefined;
     const converted = await convertCheckpoint({
       ...options,
       folder,
-      onRecognised(shape) {
-        if (expected !== undefined) checkExpected(shape, expected);
-        size = inputSize(options.size, shape);
-        options.onRecognised?.(shape);
+      onRecognised(model) {
+        if (expected !== undefined) checkExpected(model, expected);
+        // What can't be is refused before anything is written.
+        inputSize(options.size, model);
+        options.onRecognised?.(model);
       },
     });
-    const { shape, file } = converted;
     const manifest = importedManifest({
       name: place.name,
-      description: options.description ?? `${describeShape(shape)}, imported from ${options.source.from}`,
+      description:
+        options.description ??
+        `${describeModel(converted.description)}, imported from ${options.source.from}`,
       converted,
-      size: size!,
+      size: inputSize(options.size, converted.description),
       source: options.source,
       published: options.published,
       licence: options.licence,
       licenceUrl: options.licenceUrl,
     });
     signal?.throwIfAborted();
-    await tryModel(manifest, file.path);
+    await tryModel(manifest, converted.file.path);
     signal?.throwIfAborted();
     return manifest;
   });
 }
 
 /** A network in a few words: `vit_small with patches of 16 px, 12 blocks of 384, 6 heads`. */
-export function describeShape({ variant, patchSize, depth, embedDim, heads }: ModelShape): string {
+export function describeModel({ variant, patchSize, depth, embedDim, heads }: ModelDescription): string {
   const attention = heads === undefined ? '' : `, ${heads} heads`;
   return `${variant} with patches of ${patchSize} px, ${depth} blocks, ${embedDim} dimensions${attention}`;
 }
 
-function checkExpected(shape: ModelShape, expected: CatalogEntry['expected']): void {
+function checkExpected(shape: ModelDescription, expected: CatalogEntry['expected']): void {
   const { family, variant, patchSize } = expected;
   if (shape.family === family && shape.variant === variant && shape.patchSize === patchSize) return;
   throw new CheckpointError(

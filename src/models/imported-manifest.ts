@@ -1,13 +1,17 @@
 import { basename } from 'node:path';
 import type { FeatureName } from '../inference/features.js';
 import type { PublishedAccuracy } from './catalog.js';
-import type { ConvertedModel, ModelShape } from './convert-checkpoint.js';
+import type { ConvertedModel } from './convert-checkpoint.js';
 import { InstallError } from './install-error.js';
 import type { Manifest } from './manifest.js';
+import type { ModelDescription } from './onnx/architecture-metadata.js';
 
 /** Mean and standard deviation of ImageNet's pixels per channel, which the graphs normalise by. */
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406];
 export const IMAGENET_STD = [0.229, 0.224, 0.225];
+
+/** Longer side in px at which a model looks at an image for attention and masks. */
+const ATTENTION_SIZE = 480;
 
 /** Size of the input of embeddings, in px. */
 export interface InputSize {
@@ -23,10 +27,14 @@ export interface InputSize {
  */
 export function inputSize(
   wanted: Partial<InputSize>,
-  { multipleOf }: Pick<ModelShape, 'multipleOf'>,
+  { multipleOf, fixedSize }: Pick<ModelDescription, 'multipleOf' | 'fixedSize'>,
 ): InputSize {
-  const crop = wanted.crop ?? Math.max(multipleOf, 224 - (224 % multipleOf));
+  const usual = fixedSize?.width ?? Math.max(multipleOf, 224 - (224 % multipleOf));
+  const crop = wanted.crop ?? usual;
   const resize = wanted.resize ?? Math.round((crop * 256) / 224);
+  if (fixedSize !== undefined && crop !== usual) {
+    throw new InstallError(`The model takes images of ${usual} px alone, so --crop can't be ${crop}.`);
+  }
   if (crop % multipleOf !== 0) {
     throw new InstallError(
       `The model takes images whose sides are multiples of ${multipleOf} px, so --crop can't be ${crop}.`,
@@ -50,8 +58,8 @@ export interface ManifestFacts {
 /** The manifest of a model that was made from somebody's checkpoint. */
 export function importedManifest(facts: ManifestFacts): Manifest {
   const { converted, size, source, published } = facts;
-  const { shape, file } = converted;
-  const { family, variant, patchSize, embedDim, depth, heads } = shape;
+  const { description, file } = converted;
+  const { family, variant, patchSize, embedDim, depth, heads } = description;
   return {
     schemaVersion: 1,
     name: facts.name,
@@ -65,16 +73,24 @@ export function importedManifest(facts: ManifestFacts): Manifest {
       precision: file.precision,
       data: file.data && { ...file.data, path: basename(file.data.path) },
     },
-    input: { name: 'pixels', layout: 'NHWC', type: 'uint8', colour: 'RGB', multipleOf: shape.multipleOf },
+    input: {
+      name: 'pixels',
+      layout: 'NHWC',
+      type: 'uint8',
+      colour: 'RGB',
+      multipleOf: description.multipleOf,
+    },
     preprocessing: {
       ...size,
       kernel: 'cubic',
-      attentionSize: 480,
+      attentionSize: description.fixedSize?.width ?? ATTENTION_SIZE,
       mean: IMAGENET_MEAN,
       std: IMAGENET_STD,
       normalisation: 'in-graph',
     },
-    outputs: Object.fromEntries(shape.outputs.map((name) => [name, { shape: outputShape(name, shape) }])),
+    outputs: Object.fromEntries(
+      description.outputs.map((name) => [name, { shape: outputShape(name, description) }]),
+    ),
     source: { ...source, format: converted.format },
     evaluation: published && {
       published: {
@@ -89,7 +105,7 @@ export function importedManifest(facts: ManifestFacts): Manifest {
   };
 }
 
-function outputShape(name: FeatureName, { embedDim, heads }: ModelShape): (string | number)[] {
+function outputShape(name: FeatureName, { embedDim, heads }: ModelDescription): (string | number)[] {
   switch (name) {
     case 'embedding':
       return ['batch', embedDim];

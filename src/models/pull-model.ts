@@ -4,7 +4,7 @@ import { formatBytes } from './byte-size.js';
 import type { CatalogEntry } from './catalog.js';
 import { combineDigests } from './checkpoint-digest.js';
 import { CheckpointError } from './checkpoints/checkpoint-error.js';
-import type { ModelShape } from './convert-checkpoint.js';
+import type { ModelDescription } from './onnx/architecture-metadata.js';
 import { Checksums } from './download/checksums.js';
 import { DownloadError } from './download/download-error.js';
 import { FileGetter, type GotFile } from './download/file-getter.js';
@@ -39,7 +39,7 @@ export interface PullOptions {
     /** A line about a file that is here now. */
     downloaded(line: string): void;
     licence(licence: Licence): void;
-    recognised(shape: ModelShape): void;
+    recognised(shape: ModelDescription): void;
     written(done: number, total: number): void;
     notice(text: string): void;
   };

@@ -1,6 +1,7 @@
-import { readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { vitShapes, writeBlankCheckpoint } from '../support/blank-checkpoint.js';
 import { spawnServer, type ServerProcess } from '../support/server-process.js';
 import { runDino } from './dino-process.js';
 import { drawSmallScenes, makeFolder, writeInto, writeScenes, writeTar } from './photo-folder.js';
@@ -8,7 +9,8 @@ import { drawSmallScenes, makeFolder, writeInto, writeScenes, writeTar } from '.
 const page = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8');
 const examples = [...page.matchAll(/```sh\n([^]*?)```/g)]
   .flatMap(([, block]) => block!.trim().split('\n'))
-  .filter((line) => !line.startsWith('npx dino serve'));
+  // One runs until it is stopped, the other needs the network.
+  .filter((line) => !line.startsWith('npx dino serve') && line !== 'npx dino models pull dino-vits16');
 
 let root: string;
 let server: ServerProcess;
@@ -21,6 +23,11 @@ beforeAll(async () => {
   for (const [index, name] of ['shard-0.tar', 'shard-1.tar'].entries()) {
     await writeTar(join(root, name), [[`${index}.jpg`, scenes[index]!.bytes]]);
   }
+  // Networks of zeros, of the published names and shapes.
+  await mkdir(join(root, 'mirror'));
+  const published = join(root, 'mirror/dino_deitsmall16_pretrain.pth');
+  await writeBlankCheckpoint(published, vitShapes({ width: 384, depth: 12, patch: 16 }));
+  await writeBlankCheckpoint(join(root, 'checkpoint.pth'), vitShapes({ width: 192, depth: 2, patch: 16 }));
   server = await spawnServer({ dataDir: join(root, 'data') });
 });
 afterAll(async () => {

@@ -7,6 +7,7 @@ import { runDino, runDinoJson } from './dino-process.js';
 import { makeFolder } from './photo-folder.js';
 
 const CHECKPOINTS = fileURLToPath(new URL('../golden/checkpoints', import.meta.url));
+const ONNX = fileURLToPath(new URL('../golden/onnx', import.meta.url));
 const TINY = join(CHECKPOINTS, 'vit-zip.pth');
 const MODELS = fileURLToPath(new URL('../../models', import.meta.url));
 
@@ -94,6 +95,26 @@ describe('dino models import', () => {
       options,
     );
     expect(student.fingerprint).not.toBe(teacher.fingerprint);
+  });
+
+  it('takes an ONNX file, and adds what it does not give', async () => {
+    const path = join(ONNX, 'hidden-state.onnx');
+    const { name, manifest } = await runDinoJson(['models', 'import', path], options);
+    expect({ name, format: manifest.source.format }).toEqual({ name: 'hidden-state', format: 'onnx' });
+    expect(Object.keys(manifest.outputs).sort()).toEqual(['attention', 'embedding', 'keys', 'patch_tokens']);
+    const again = join(root, 'data/models/hidden-state/model.onnx');
+    const own = await runDinoJson(['models', 'import', again, '--name', 'again'], options);
+    expect(own.manifest.architecture).toEqual(manifest.architecture);
+  });
+
+  it.each([
+    ['one-image.onnx', [], /takes images of 40x32 px alone/],
+    ['hidden-state.onnx', ['--precision', 'int8'], /keeps its precision, which is fp32/],
+  ])('refuses the ONNX file %s with %j', async (file, args, message) => {
+    const { code, stderr } = await importModel(join(ONNX, file), ...args);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(await installed()).toEqual([]);
   });
 
   it('leaves an installed model alone, unless it is told to replace it', async () => {

@@ -1,6 +1,6 @@
 import { formatBytes } from '../../models/byte-size.js';
-import { describeShape } from '../../models/import-model.js';
-import type { ModelShape } from '../../models/convert-checkpoint.js';
+import { describeModel } from '../../models/import-model.js';
+import type { ModelDescription } from '../../models/onnx/architecture-metadata.js';
 import type { Manifest } from '../../models/manifest.js';
 import { createByteProgress, type ByteProgress } from '../byte-progress.js';
 import type { InstallFlags } from './import-options.js';
@@ -43,8 +43,8 @@ export class InstallReport {
     this.say(`licence: ${name}${url === undefined ? '' : ` (${url})`}`);
   }
 
-  recognised(shape: ModelShape): void {
-    this.say(`recognised: ${describeShape(shape)}; it gives ${shape.outputs.join(', ')}`);
+  recognised(shape: ModelDescription): void {
+    this.say(`recognised: ${describeModel(shape)}; it gives ${shape.outputs.join(', ')}`);
   }
 
   installed(

@@ -51,6 +51,7 @@ export async function runImport(path: string, flags: ImportModelFlags): Promise<
       licence: licence.name,
       licenceUrl: licence.url,
       onRecognised: (shape) => report.recognised(shape),
+      onNote: (text) => report.note(text),
       onProgress: (done, total) => report.progress(`writing ${place.name}`, done, total),
       signal: interruption.signal,
     });

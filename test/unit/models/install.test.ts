@@ -40,7 +40,7 @@ function manifest(name = 'mine'): Manifest {
     name,
     description: 'a test',
     converted: {
-      shape: SHAPE,
+      description: SHAPE,
       format: 'pytorch',
       file: { path: '/somewhere/model.onnx', sha256: '0'.repeat(64), bytes: 5, opset: 18, precision: 'fp32' },
     },
@@ -145,6 +145,12 @@ describe('the input size of embeddings', () => {
     expect(inputSize({}, { multipleOf: 14 })).toEqual({ resize: 256, crop: 224 });
     expect(inputSize({ crop: 448 }, SHAPE)).toEqual({ resize: 512, crop: 448 });
     expect(inputSize({ resize: 240 }, SHAPE)).toEqual({ resize: 240, crop: 224 });
+  });
+
+  it('is the only one that the model takes, where there is but one', () => {
+    const only = { multipleOf: 518, fixedSize: { height: 518, width: 518 } };
+    expect(inputSize({}, only)).toEqual({ resize: 592, crop: 518 });
+    expect(() => inputSize({ crop: 1036 }, only)).toThrow(/takes images of 518 px alone/);
   });
 
   it('is a multiple of what the model takes, and not larger than what it is cut out of', () => {
