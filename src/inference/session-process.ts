@@ -20,7 +20,7 @@ export interface SessionProcessOptions extends SessionSettings {
 
 /**
  * A model in a process of its own, because ONNX Runtime gives memory back to the system only when its process ends
- * (docs/decisions/0007-a-process-per-model.md). If the process dies, the batch it had fails, and the next one starts
+ * (docs/decisions/0008-a-process-per-model.md). If the process dies, the batch it had fails, and the next one starts
  * another. One batch at a time.
  */
 export class SessionProcess {

@@ -3,7 +3,21 @@ import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '#dino/config.js';
 import { runDino } from './dino-process.js';
 
-const COMMANDS = ['serve', 'import', 'search', 'embed', 'mask', 'attention', 'models list', 'models verify'];
+const COMMANDS = [
+  'serve',
+  'import',
+  'search',
+  'embed',
+  'mask',
+  'attention',
+  'models list',
+  'models pull',
+  'models import',
+  'models load',
+  'models unload',
+  'models remove',
+  'models verify',
+];
 
 describe('how the command line is used', () => {
   it.each(COMMANDS)('dino %s --help has an example', async (command) => {

@@ -145,6 +145,23 @@ describe('a model without attention and keys', () => {
   });
 });
 
+describe('an XCiT', () => {
+  it('shows its attention and finds masks as a ViT does', async () => {
+    await installTiny(service.dataDir, 'xcit', 'xcit-p16.pth');
+    const { heads, outputs } = await get('xcit');
+    expect(outputs).toEqual(['embedding', 'patch_tokens', 'attention', 'keys']);
+    const query = { model: 'xcit', size: 160 };
+    const { body } = await service.call('POST', '/v1/attention', { raw: photo, query });
+    expect([body.heads, body.attention.length]).toEqual([heads, heads]);
+    for (const row of body.attention) expect(row).toHaveLength(body.grid.width * body.grid.height);
+    for (const method of ['attention', 'tokencut', 'lost']) {
+      const masks = await service.call('POST', '/v1/masks', { raw: photo, query: { ...query, method } });
+      expect([method, masks.status, masks.body.model]).toEqual([method, 200, 'xcit']);
+    }
+    expect((await remove('xcit')).status).toBe(204);
+  });
+});
+
 describe('collections of several models', () => {
   const put = (collection: string, id: string, bytes: Uint8Array, kind: string) =>
     service.call('PUT', `/v1/collections/${collection}/images/${id}`, {

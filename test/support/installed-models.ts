@@ -7,8 +7,8 @@ import type { Manifest } from '#dino/models/manifest.js';
 const BUNDLED = fileURLToPath(new URL('../../models', import.meta.url));
 const CHECKPOINTS = fileURLToPath(new URL('../golden/checkpoints', import.meta.url));
 
-/** Tiny networks with random weights: a ViT, and a ResNet without attention, keys and heads. */
-export type TinyCheckpoint = 'vit-huggingface' | 'resnet.pth';
+/** Tiny networks with random weights: a ViT, an XCiT, and a ResNet without attention, keys and heads. */
+export type TinyCheckpoint = 'vit-huggingface' | 'resnet.pth' | 'xcit-p16.pth';
 
 /** Imports a tiny checkpoint as `dino models import` would. */
 export async function installTiny(
