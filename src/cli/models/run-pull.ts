@@ -62,7 +62,7 @@ function findTarget(name: string): PullTarget & { readonly modelName: string } {
   }
   if (name.startsWith('dinov3')) {
     throw usageError(
-      `the weights of DINOv3 are given to those alone who ask for them: do so at https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/ and then run dino models import FILE, or pull the gated repository facebook/${name} of the Hugging Face hub with HF_TOKEN`,
+      `the weights of DINOv3 are given to those alone who ask for them: do so at https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/ and run dino models import FILE; or accept the licence on the Hugging Face hub and pull the repository, e.g. facebook/dinov3-vits16-pretrain-lvd1689m, with HF_TOKEN`,
     );
   }
   throw usageError(

@@ -51,9 +51,12 @@ export async function downloadFile(options: DownloadOptions): Promise<Downloaded
       const kept = (await part.state())?.bytes ?? 0;
       fruitless = kept > before ? 1 : fruitless + 1;
       if (fruitless >= attempts) {
-        const rest = kept > 0 ? ` ${formatBytes(kept)} are kept: the same command goes on from there.` : '';
+        const rest =
+          kept > 0
+            ? `${formatBytes(kept)} are kept: the same command goes on from there.`
+            : 'Behind a proxy set HTTPS_PROXY; without a network, take the files from a folder with --from.';
         throw new DownloadError(
-          `${url} can't be downloaded: ${error.message}, ${attempts} times in a row.${rest}`,
+          `${url} can't be downloaded: ${error.message}, ${attempts} times in a row. ${rest}`,
           {
             cause: error,
           },

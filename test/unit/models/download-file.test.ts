@@ -217,7 +217,7 @@ describe('a download', () => {
     const { url } = server;
     await server.stop();
     await expect(download({ url: `${url}weights.pth`, attempts: 2 })).rejects.toThrow(
-      /can't be downloaded: 127\.0\.0\.1:\d+: the connection was refused, 2 times in a row\.$/,
+      /can't be downloaded: 127\.0\.0\.1:\d+: the connection was refused, 2 times in a row\. .*HTTPS_PROXY.* --from\.$/,
     );
     server = await FileServer.start();
   });
