@@ -15,7 +15,9 @@ import { Metrics } from './metrics.js';
 import type { Manifest } from './models/manifest.js';
 import { ModelRegistry, type Model } from './models/model-registry.js';
 import { AttentionService } from './segmentation/attention.service.js';
+import { CorrespondenceService } from './segmentation/correspondence.service.js';
 import { MaskService } from './segmentation/mask.service.js';
+import { MatchingPool } from './segmentation/matching-pool.js';
 import { PatchLooker } from './segmentation/patch-looker.js';
 import { SegmentationPool } from './segmentation/segmentation-pool.js';
 import { createImageReader } from './vision/image-reader.js';
@@ -69,6 +71,8 @@ export async function compose(config: Config): Promise<Service> {
   const pool = await SegmentationPool.create();
   const attention = new AttentionService(looker);
   const masks = new MaskService({ looker, pool });
+  const matching = new MatchingPool();
+  const correspondences = new CorrespondenceService({ looker, pool: matching });
   const collections = new CollectionService({ store, models });
   const images = new ImageService({ store, collections, embeddings, reader });
   const search = new SearchService({ store, collections, embeddings });
@@ -80,7 +84,7 @@ export async function compose(config: Config): Promise<Service> {
     lifecycle,
     store,
     models,
-    services: { embeddings, attention, masks, collections, images, search },
+    services: { embeddings, attention, masks, correspondences, collections, images, search },
   });
   lifecycle.ready();
   return {
@@ -93,6 +97,7 @@ export async function compose(config: Config): Promise<Service> {
       lifecycle.stop();
       await models.close();
       await pool.close();
+      await matching.close();
       await store.close();
     },
   };

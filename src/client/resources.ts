@@ -2,7 +2,8 @@ import type { components } from './schema.js';
 
 type Schemas = components['schemas'];
 
-export type AttentionMaps = Schemas['AttentionResponse'];
+/** With a row of numbers per head. */
+export type AttentionMaps = Omit<Schemas['AttentionResponse'], 'attention'> & { attention: number[][] };
 export type BatchResult = Schemas['BatchResult'];
 export type Classification = Schemas['ClassifyResponse'];
 export type Collection = Schemas['CollectionResource'];

@@ -1,4 +1,5 @@
 import { DinoError } from '../errors.js';
+import type { Grid } from './features.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 
@@ -8,6 +9,14 @@ export interface ImageEmbedding {
   readonly info: ImageInfo;
   /** Patches the model looked at. */
   readonly patches: number;
+}
+
+/** The patches of a whole image. */
+export interface PatchTokens {
+  readonly info: ImageInfo;
+  readonly grid: Grid;
+  /** [n, D], n = grid.height * grid.width patches row by row: after the last LayerNorm, not normalised. */
+  readonly tokens: Float32Array;
 }
 
 /** Images in, embeddings out. */
@@ -33,6 +42,31 @@ export class EmbeddingService {
   embedAll(images: readonly Uint8Array[], model: Model, signal?: AbortSignal): Promise<ImageEmbedding[]> {
     return model.extractor.withPlaces(images.length, () =>
       Promise.all(images.map((bytes) => this.embedPlaced(bytes, model, signal))),
+    );
+  }
+
+  /**
+   * The patch tokens of all images of a request, each looked at as a whole.
+   *
+   * @param options.size longer side in px at which the model looks; default: the model's
+   * @throws DinoError as `embedAll`
+   */
+  patchTokensOfAll(
+    images: readonly Uint8Array[],
+    model: Model,
+    options: { readonly size?: number },
+    signal?: AbortSignal,
+  ): Promise<PatchTokens[]> {
+    const { input, preprocessing } = model.manifest;
+    const plan = { longerSide: options.size ?? preprocessing.attentionSize, multipleOf: input.multipleOf };
+    return model.extractor.withPlaces(images.length, () =>
+      Promise.all(
+        images.map(async (bytes) => {
+          const { pixels, info } = await this.#reader.forPatches(bytes, plan);
+          const { grid, patchTokens } = await model.extractor.extract(pixels, ['patch_tokens'], signal);
+          return { info, grid, tokens: patchTokens! };
+        }),
+      ),
     );
   }
 
