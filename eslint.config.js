@@ -55,6 +55,7 @@ export default tseslint.config(
       'node_modules',
       'data',
       'src/http/generated',
+      'src/models/onnx/generated',
       'src/client/schema.ts',
       'coverage',
       '.venv',

@@ -1,0 +1,1 @@
+"""Backbones beside the ViT of DINO v1: plain modules with the parameter names of their authors."""
