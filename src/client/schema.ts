@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Search
-         * @description The k nearest images by cosine similarity, to an image, a stored image, a vector or examples.
+         * @description The k nearest images by cosine similarity, to an image or a region of it, a stored image, a vector or examples.
          */
         post: operations["search"];
         delete?: never;
@@ -444,10 +444,18 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description Cosine similarity below which nothing is returned, -1..1.
              */
             minScore?: number;
+            /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+            region?: string;
             /** @description Id of a stored image to search by, in place of a body. */
             id?: string;
             /** @description A filter as JSON text. */
@@ -511,6 +519,19 @@ export interface components {
         };
         /** @description An image in JSON: a `data:` URI, bare base64, or a stored image. */
         ImageReference: string | components["schemas"]["StoredImageReference"];
+        /** @description COCO's compressed run-length encoding. */
+        RunLengthMask: {
+            /** @description [height, width] in px. */
+            size: number[];
+            counts: string;
+        };
+        /** @description A part of the query image: exactly one of `bbox` and `mask`. */
+        QueryRegion: {
+            /** @description `[x, y, width, height]` in px of the image, after EXIF orientation; what lies beyond the image is cut off. */
+            bbox?: number[];
+            /** @description COCO's compressed run lengths, as large as the image: as `POST /v1/masks` gives them. */
+            mask?: components["schemas"]["RunLengthMask"];
+        };
         SearchRequest: {
             /**
              * Format: int32
@@ -525,11 +546,19 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description Cosine similarity below which nothing is returned, -1..1.
              */
             minScore?: number;
             image?: components["schemas"]["ImageReference"];
+            /** @description The part of `image` to look for; default: all of it. */
+            region?: components["schemas"]["QueryRegion"];
             /** @description Id of an image of this collection; it is not among the results. */
             id?: string;
             /** @description As long as the collection's dimension; any length but zero. */
@@ -571,10 +600,18 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description A vote weighs exp(cosine / temperature). Default 0.07, as in the DINO paper.
              */
             temperature?: number;
+            /** @description The part of the image to classify, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+            region?: string;
             /** @description Metadata field that holds the label. Needed here or in the body. */
             field?: string;
             /** @description Id of a stored image to classify, in place of a body. */
@@ -596,11 +633,19 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description A vote weighs exp(cosine / temperature). Default 0.07, as in the DINO paper.
              */
             temperature?: number;
             image?: components["schemas"]["ImageReference"];
+            /** @description The part of `image` to look for; default: all of it. */
+            region?: components["schemas"]["QueryRegion"];
             /** @description Id of an image of this collection; it is not among the results. */
             id?: string;
             /** @description As long as the collection's dimension; any length but zero. */
@@ -646,12 +691,6 @@ export interface components {
             /** @enum {string} */
             object: "list";
             data: components["schemas"]["ModelResource"][];
-        };
-        /** @description COCO's compressed run-length encoding. */
-        RunLengthMask: {
-            /** @description [height, width] in px. */
-            size: number[];
-            counts: string;
         };
         Mask: {
             /**
@@ -893,7 +932,8 @@ export interface components {
              */
             size?: number;
             /**
-             * @description What of the patches is compared: their keys in the last block (the default), or their tokens after the last LayerNorm.
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
              * @enum {string}
              */
             features?: "keys" | "patch_tokens";
@@ -915,7 +955,8 @@ export interface components {
              */
             size?: number;
             /**
-             * @description What of the patches is compared: their keys in the last block (the default), or their tokens after the last LayerNorm.
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
              * @enum {string}
              */
             features?: "keys" | "patch_tokens";
@@ -1079,7 +1120,8 @@ export interface components {
              */
             size?: number;
             /**
-             * @description What of the patches is compared: their keys in the last block (the default), or their tokens after the last LayerNorm.
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
              * @enum {string}
              */
             features?: "keys" | "patch_tokens";
@@ -1108,7 +1150,8 @@ export interface components {
              */
             size?: number;
             /**
-             * @description What of the patches is compared: their keys in the last block (the default), or their tokens after the last LayerNorm.
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
              * @enum {string}
              */
             features?: "keys" | "patch_tokens";
@@ -1266,8 +1309,15 @@ export interface operations {
                 ef?: number;
                 /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
                 exact?: boolean;
+                /**
+                 * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+                 *     of its patches' tokens when the model looks at the whole image.
+                 */
+                regionVector?: "crop" | "tokens";
                 /** @description Cosine similarity below which nothing is returned, -1..1. */
                 minScore?: number;
+                /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+                region?: string;
                 /** @description Id of a stored image to search by, in place of a body. */
                 id?: string;
                 /** @description A filter as JSON text. */
@@ -1392,8 +1442,15 @@ export interface operations {
                 ef?: number;
                 /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
                 exact?: boolean;
+                /**
+                 * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+                 *     of its patches' tokens when the model looks at the whole image.
+                 */
+                regionVector?: "crop" | "tokens";
                 /** @description A vote weighs exp(cosine / temperature). Default 0.07, as in the DINO paper. */
                 temperature?: number;
+                /** @description The part of the image to classify, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+                region?: string;
                 /** @description Metadata field that holds the label. Needed here or in the body. */
                 field?: string;
                 /** @description Id of a stored image to classify, in place of a body. */
@@ -2440,7 +2497,10 @@ export interface operations {
             query?: {
                 /** @description Longer side in px at which the model looks at the images; default: the model's (480). */
                 size?: number;
-                /** @description What of the patches is compared: their keys in the last block (the default), or their tokens after the last LayerNorm. */
+                /**
+                 * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+                 *     after the last LayerNorm (to explain the default).
+                 */
                 features?: "keys" | "patch_tokens";
                 /**
                  * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
@@ -2681,7 +2741,10 @@ export interface operations {
             query?: {
                 /** @description Longer side in px at which the model looks at the images; default: the model's (480). */
                 size?: number;
-                /** @description What of the patches is compared: their keys in the last block (the default), or their tokens after the last LayerNorm. */
+                /**
+                 * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+                 *     after the last LayerNorm (to explain the default).
+                 */
                 features?: "keys" | "patch_tokens";
                 /**
                  * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an

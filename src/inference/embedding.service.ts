@@ -1,5 +1,6 @@
 import { DinoError } from '../errors.js';
 import type { Grid } from './features.js';
+import { areaOf, coverOf, weightedMean, type Region, type RegionVector } from './region.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 
@@ -68,6 +69,30 @@ export class EmbeddingService {
         }),
       ),
     );
+  }
+
+  /**
+   * What stands for a region of an image among embeddings of whole ones.
+   *
+   * @returns unit length
+   * @throws DinoError as `embedAll`, and invalid-request for a region that the image doesn't have
+   */
+  async embedRegion(
+    bytes: Uint8Array,
+    model: Model,
+    options: { readonly region: Region; readonly by: RegionVector },
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    const { region, by } = options;
+    const info = await this.#reader.inspect(bytes);
+    const area = areaOf(region, info);
+    if (by === 'crop') {
+      const crop = await this.#reader.crop(bytes, area);
+      const [embedding] = await this.embedAll([crop], model, signal);
+      return embedding!.vector;
+    }
+    const [looked] = await this.patchTokensOfAll([bytes], model, {}, signal);
+    return normalise(weightedMean(looked!.tokens, coverOf(region, info, looked!.grid)));
   }
 
   /** One embedding, while the caller holds a place for it. @throws DinoError for bytes that are no readable image */

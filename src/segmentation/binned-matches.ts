@@ -41,8 +41,7 @@ export function binnedMatches(first: PatchFeatures, second: PatchFeatures): Matc
     sums.fill(0);
     for (const { products, bins } of levels) {
       for (const { from, to } of bins) {
-        const start = from[row]! * best.columns;
-        for (let column = 0; column < sums.length; column++) sums[column]! += products[start + to[column]!]!;
+        addPicked(sums, products.subarray(from[row]! * sums.length, (from[row]! + 1) * sums.length), to);
       }
     }
     for (let column = 0; column < sums.length; column++) {
@@ -121,6 +120,11 @@ function meansAround(rows: Float64Array, dimension: number, { height, width }: G
   return means;
 }
 
+/** Adds to each sum the entry that `from` names. A function of its own, which is compiled for these arrays alone. */
+function addPicked(sums: Float64Array, entries: Float64Array, from: Uint32Array): void {
+  for (let at = 0; at < sums.length; at++) sums[at]! += entries[from[at]!]!;
+}
+
 function squareOf(rows: Float64Array, dimension: number, patch: number): number {
   let square = 0;
   for (let at = patch * dimension; at < (patch + 1) * dimension; at++) square += rows[at]! * rows[at]!;
@@ -130,15 +134,17 @@ function squareOf(rows: Float64Array, dimension: number, patch: number): number 
 /** All dot products, row by row. */
 function productsOf(first: Float64Array, second: Float64Array, dimension: number): Float64Array {
   const [rows, columns] = [first.length / dimension, second.length / dimension];
-  const padded = { first: padRows(first, dimension), second: padRows(second, dimension), dimension };
+  const padded = [padRows(first, dimension), padRows(second, dimension)] as const;
   const all = new Float64Array(rows * columns);
   const products = new Float64Array(BLOCK * BLOCK);
   for (let row = 0; row < rows; row += BLOCK) {
     for (let column = 0; column < columns; column += BLOCK) {
-      multiplyBlock({ ...padded, row, column }, products);
-      for (let entry = 0; entry < products.length; entry++) {
-        const [y, x] = [row + Math.floor(entry / BLOCK), column + (entry % BLOCK)];
-        if (y < rows && x < columns) all[y * columns + x] = products[entry]!;
+      multiplyBlock({ first: padded[0], second: padded[1], dimension, row, column }, products);
+      const width = Math.min(BLOCK, columns - column);
+      for (let down = 0; down < Math.min(BLOCK, rows - row); down++) {
+        for (let right = 0; right < width; right++) {
+          all[(row + down) * columns + column + right] = products[down * BLOCK + right]!;
+        }
       }
     }
   }

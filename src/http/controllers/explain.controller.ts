@@ -25,7 +25,7 @@ import type { ImageInput } from '../image-input.js';
 import { sendJson, type NumberRows } from '../json-stream.js';
 import { sendBytes, wantsPng } from '../responses.js';
 
-const DEFAULTS = { features: 'keys', binned: false, opacity: 0.6 } as const;
+const DEFAULTS = { features: 'patch_tokens', binned: false, opacity: 0.6 } as const;
 
 @Route('v1/collections/{collection}/images/{id}/explain')
 @Tags('Search')

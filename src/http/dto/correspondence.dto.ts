@@ -9,7 +9,10 @@ interface MatchParameters {
    * @maximum 1024
    */
   size?: number;
-  /** What of the patches is compared: their keys in the last block (the default), or their tokens after the last LayerNorm. */
+  /**
+   * What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+   * after the last LayerNorm (to explain the default).
+   */
   features?: 'keys' | 'patch_tokens';
   /**
    * true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
