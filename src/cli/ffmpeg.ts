@@ -55,7 +55,7 @@ export async function* readFrames(path: string, rate: string): AsyncGenerator<Bu
     yield* splitPngs(reader.output!);
     await reader.end(path);
   } finally {
-    reader.kill();
+    await reader.kill();
   }
 }
 
@@ -96,7 +96,7 @@ export class VideoWriter {
 
   /** Gives up: nothing is left. */
   async abort(): Promise<void> {
-    this.#ffmpeg.kill();
+    await this.#ffmpeg.kill();
     await rm(this.#partPath, { force: true });
   }
 }
@@ -111,7 +111,8 @@ interface Running {
   readonly output: Readable | null;
   /** Waits for the end. @throws CommandError about `path` where it was no success */
   end(path: string): Promise<void>;
-  kill(): void;
+  /** Ends it, and waits until it has ended. */
+  kill(): Promise<void>;
 }
 
 /** Starts a program with its arguments as they are: no shell reads them. */
@@ -137,7 +138,12 @@ function start(program: 'ffmpeg' | 'ffprobe', args: readonly string[], way: 'rea
       const reason = complaints.trim().split('\n').at(-1) || `it ended with ${code}`;
       throw new CommandError(`${path}: ${program} failed: ${reason}`);
     },
-    kill: () => void child.kill(),
+    async kill() {
+      child.stdin?.destroy();
+      // ffmpeg takes a gentler signal only between frames, and may wait for one for ever.
+      child.kill('SIGKILL');
+      await ended.catch(() => undefined);
+    },
   };
 }
 

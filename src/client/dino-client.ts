@@ -33,7 +33,15 @@ import type {
   SearchQuery,
   StoredImage,
 } from './resources.js';
-import { filterText, formBody, imageBody, imagesBody, isStored, rawBody, searchBody } from './request-bodies.js';
+import {
+  filterText,
+  formBody,
+  imageBody,
+  imagesBody,
+  isStored,
+  rawBody,
+  searchBody,
+} from './request-bodies.js';
 import { retryDelayMs, wait } from './retry-delay.js';
 import type { paths } from './schema.js';
 

@@ -45,9 +45,9 @@ export async function imagesBody<Options extends object>(images: readonly ImageS
   const bytes = images.filter((image): image is ImageBytes => !isStored(image));
   if (bytes.length === images.length) {
     const { body, bodySerializer } = formBody(bytes, {});
-    return { params: { query: options }, body: body as unknown as { images: string[] }, bodySerializer };
+    return { params: { query: options }, body, bodySerializer };
   }
-  const references = images.map((image) => (isStored(image) ? image : toBase64(image)));
+  const references = images.map(async (image) => (isStored(image) ? image : toBase64(image)));
   return { body: { images: await Promise.all(references), ...options } };
 }
 

@@ -6,8 +6,7 @@ import type { Features } from './features.js';
 /** A part of an image. */
 export type Region =
   /** `[x, y, width, height]` in px, which may be fractions. */
-  | { readonly bbox: readonly number[] }
-  | RegionMask;
+  { readonly bbox: readonly number[] } | RegionMask;
 
 /** As large as the upright image. */
 export interface RegionMask {

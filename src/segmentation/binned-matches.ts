@@ -1,6 +1,12 @@
 import { DinoError } from '../errors.js';
 import type { Grid } from '../inference/features.js';
-import { assertAlike, BestBothWays, sizeOf, type MatchesBothWays, type PatchFeatures } from './best-matches.js';
+import {
+  assertAlike,
+  BestBothWays,
+  sizeOf,
+  type MatchesBothWays,
+  type PatchFeatures,
+} from './best-matches.js';
 import { BLOCK, multiplyBlock, padRows } from './dot-block.js';
 import { keyRows } from './key-features.js';
 

@@ -72,7 +72,11 @@ export async function run(args: string[]): Promise<void> {
     for (const [name, draw] of Object.entries(SCENES)) {
       const right = new Map<string, number>();
       for (const [index, query] of queries.entries()) {
-        const scene = await draw(query, grounds[index % grounds.length]!, queries[(index + 1) % queries.length]!);
+        const scene = await draw(
+          query,
+          grounds[index % grounds.length]!,
+          queries[(index + 1) % queries.length]!,
+        );
         for (const [way, vector] of await looker.vectorsOf(scene)) {
           const same = nearestLabel(gallery, vector) === query.label ? 1 : 0;
           right.set(way, (right.get(way) ?? 0) + same);
@@ -96,7 +100,10 @@ const SCENES: Record<string, (query: Photo, ground: Photo, other: Photo) => Prom
     const [x, y] = [Math.round((side - width) * 0.7), Math.round((side - height) * 0.4)];
     const base = sharp(ground.jpeg).resize(side, side, { fit: 'cover' });
     const input = await sharp(query.jpeg).resize(width, height, { fit: 'fill' }).toBuffer();
-    const png = await base.composite([{ input, left: x, top: y }]).png().toBuffer();
+    const png = await base
+      .composite([{ input, left: x, top: y }])
+      .png()
+      .toBuffer();
     return { png, width: side, height: side, box: [x, y, width, height] };
   },
   'beside another photo': async (query, _ground, other) => {
@@ -221,7 +228,10 @@ function unit(vector: Float32Array): Float32Array {
   return vector.map((value) => value / length);
 }
 
-function nearestLabel(gallery: readonly { label: string; vector: Float32Array }[], query: Float32Array): string {
+function nearestLabel(
+  gallery: readonly { label: string; vector: Float32Array }[],
+  query: Float32Array,
+): string {
   let [best, bestScore] = ['', -Infinity];
   for (const { label, vector } of gallery) {
     let score = 0;

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +11,10 @@ const examples = [...page.matchAll(/```sh\n([^]*?)```/g)]
   .flatMap(([, block]) => block!.trim().split('\n'))
   .filter((line) => !line.startsWith('npx dino serve'));
 
+const hasFfmpeg = spawnSync('ffmpeg', ['-version']).error === undefined;
+const isOfVideo = (line: string) => line.includes('.mp4');
+const canRun = (line: string) => hasFfmpeg || !isOfVideo(line);
+
 let root: string;
 let server: ServerProcess;
 beforeAll(async () => {
@@ -20,6 +25,11 @@ beforeAll(async () => {
   await writeInto(root, 'dog.jpg', scenes[1]!.bytes);
   for (const [index, name] of ['shard-0.tar', 'shard-1.tar'].entries()) {
     await writeTar(join(root, name), [[`${index}.jpg`, scenes[index]!.bytes]]);
+  }
+  if (hasFfmpeg) {
+    const source = 'testsrc=size=96x64:rate=5:duration=0.6';
+    const args = ['-v', 'error', '-f', 'lavfi', '-i', source, '-pix_fmt', 'yuv420p', join(root, 'clip.mp4')];
+    expect(spawnSync('ffmpeg', args).status).toBe(0);
   }
   server = await spawnServer({ dataDir: join(root, 'data') });
 });
@@ -45,7 +55,15 @@ describe('the examples of docs/cli.md', () => {
     }
   });
 
-  it.each(examples)('%s', async (line) => {
+  const named = examples.map((line) => [isOfVideo(line) ? `${line} (needs ffmpeg)` : line, line] as const);
+  const [possible, skipped] = [
+    named.filter(([, line]) => canRun(line)),
+    named.filter(([, line]) => !canRun(line)),
+  ];
+
+  it.skip.each(skipped)('%s', () => undefined);
+
+  it.each(possible)('%s', async (_name, line) => {
     const args = parse(line);
     const { code, stdout, stderr } = await runDino(args, { cwd: root });
     expect(stderr).not.toMatch(/^dino: /m);
