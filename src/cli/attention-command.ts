@@ -5,7 +5,7 @@ import type { AttentionMaps } from '../client/resources.js';
 import { makeAttentionVideo } from './attention-video.js';
 import { usageError } from './command-error.js';
 import { addConnectionOptions, withServer, type ConnectionOptions } from './connection.js';
-import { eachImage, imagesOf } from './each-image.js';
+import { eachImage, imagesOf, titleBesideLines } from './each-image.js';
 import { isVideoName, VideoWriter } from './ffmpeg.js';
 import type { ImageFile } from './image-files.js';
 import { decimal, headOr, integer } from './option-values.js';
@@ -88,7 +88,7 @@ async function ofImages(
   const pictures = out === undefined ? undefined : planPictures(files, out);
   const writer = video === undefined ? undefined : await VideoWriter.create(video, String(fps));
   try {
-    const outcomes = eachImage(files, async (bytes, { path }) => {
+    const work = async (bytes: Uint8Array, { path }: ImageFile) => {
       const picture = pictures?.get(path);
       const isDrawn = picture !== undefined || writer !== undefined;
       const png = isDrawn
@@ -96,7 +96,9 @@ async function ofImages(
         : undefined;
       if (picture !== undefined) await writePicture(picture, png!);
       return { picture, png, maps: json ? await client.attention(bytes, { head, size, model }) : undefined };
-    });
+    };
+    const title = titleBesideLines('attention', pictures !== undefined || json);
+    const outcomes = eachImage(files, work, { title });
     for await (const outcome of outcomes) {
       const file = outcome.file.path;
       if ('error' in outcome) {
