@@ -36,9 +36,12 @@ export class Brush {
       const [left, right] = spanOf(from, to, row + 0.5, reach);
       const last = Math.min(width - 1, Math.ceil(right));
       for (let column = Math.max(0, Math.floor(left)); column <= last; column++) {
-        const [x, y] = [column + 0.5 - from.x, row + 0.5 - from.y];
+        const x = column + 0.5 - from.x;
+        const y = row + 0.5 - from.y;
         const along = square === 0 ? 0 : Math.min(1, Math.max(0, (x * dx + y * dy) / square));
-        const distance = Math.hypot(x - along * dx, y - along * dy);
+        const acrossX = x - along * dx;
+        const acrossY = y - along * dy;
+        const distance = Math.sqrt(acrossX * acrossX + acrossY * acrossY);
         const cover = Math.min(1, thickness / 2 - distance + 0.5);
         if (cover > 0) this.#blend(row * width + column, colour, cover);
       }

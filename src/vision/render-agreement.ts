@@ -1,6 +1,5 @@
 import { heatPalette, toHeatIndices } from './colour-map.js';
 import { cellEdges, type CoverGrid } from './grid-cover.js';
-import type { Size } from './resample.js';
 import { renderSideBySide, type Placed } from './side-by-side.js';
 
 export interface AgreementMap {
@@ -24,14 +23,16 @@ export async function renderAgreement(options: {
 }): Promise<Buffer> {
   const { maps, opacity } = options;
   const indices = toHeatIndices(concatenated(maps.map(({ values }) => values)));
-  const palette = heatPalette(opacity);
+  // A colour is a word of four bytes, so that a row of a patch is filled at once.
+  const palette = new Uint32Array(heatPalette(opacity).buffer);
   return renderSideBySide(
     maps.map(({ image }) => image),
     (overlay, size, placed) => {
+      const pixels = new Uint32Array(overlay.buffer, overlay.byteOffset, size.width * size.height);
       let start = 0;
       for (const [at, { grid, values }] of maps.entries()) {
         const own = indices.subarray(start, (start += values.length));
-        paintMap({ overlay, size, palette }, own, grid, placed[at]!);
+        paintMap({ pixels, width: size.width, palette }, own, grid, placed[at]!);
       }
     },
   );
@@ -48,29 +49,24 @@ function concatenated(parts: readonly Float32Array[]): Float32Array {
 }
 
 interface Canvas {
-  /** RGBA. */
-  readonly overlay: Uint8Array;
-  readonly size: Size;
-  /** RGBA, 256 entries. */
-  readonly palette: Uint8Array;
+  /** RGBA, a word a pixel. */
+  readonly pixels: Uint32Array;
+  /** Of a row, in px. */
+  readonly width: number;
+  /** 256 colours. */
+  readonly palette: Uint32Array;
 }
 
-function paintMap(
-  { overlay, size, palette }: Canvas,
-  indices: Uint8Array,
-  grid: CoverGrid,
-  place: Placed,
-): void {
+function paintMap(canvas: Canvas, indices: Uint8Array, grid: CoverGrid, place: Placed): void {
+  const { pixels, width, palette } = canvas;
   const columns = cellEdges(place.width, grid.width);
   const rows = cellEdges(place.height, grid.height);
   for (let row = 0; row < grid.height; row++) {
     for (let y = rows[row]!; y < rows[row + 1]!; y++) {
+      const start = (place.top + y) * width + place.left;
       for (let column = 0; column < grid.width; column++) {
-        const index = indices[row * grid.width + column]!;
-        const colour = palette.subarray(4 * index, 4 * index + 4);
-        for (let x = columns[column]!; x < columns[column + 1]!; x++) {
-          overlay.set(colour, 4 * ((place.top + y) * size.width + place.left + x));
-        }
+        const colour = palette[indices[row * grid.width + column]!]!;
+        pixels.fill(colour, start + columns[column]!, start + columns[column + 1]!);
       }
     }
   }
