@@ -24,6 +24,8 @@ const IMAGE_BODIES = {
   createEmbeddings: { ...rawImage, ...form(manyFiles) },
   createAttention: { ...rawImage, ...form(oneFile) },
   createMasks: { ...rawImage, ...form(oneFile) },
+  createCorrespondences: form(manyFiles),
+  explainImage: { ...rawImage, ...form(oneFile) },
   putImage: { ...rawImage, ...form({ ...oneFile, metadata: text('Metadata as JSON text.') }) },
   postImages: form({
     ...manyFiles,
@@ -34,7 +36,7 @@ const IMAGE_BODIES = {
 };
 
 /** Answers besides JSON, for `Accept: image/png`. */
-const PICTURES = ['createAttention', 'createMasks'];
+const PICTURES = ['createAttention', 'createMasks', 'createCorrespondences', 'explainImage'];
 
 const OPERATIONS = {
   '/healthz': [

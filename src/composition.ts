@@ -18,7 +18,9 @@ import type { Manifest } from './models/manifest.js';
 import { verifyModelFile } from './models/model-folder.js';
 import { ModelRegistry, type Model } from './models/model-registry.js';
 import { AttentionService } from './segmentation/attention.service.js';
+import { CorrespondenceService } from './segmentation/correspondence.service.js';
 import { MaskService } from './segmentation/mask.service.js';
+import { MatchingPool } from './segmentation/matching-pool.js';
 import { PatchLooker } from './segmentation/patch-looker.js';
 import { SegmentationPool } from './segmentation/segmentation-pool.js';
 import { createImageReader } from './vision/image-reader.js';
@@ -85,6 +87,8 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const pool = await SegmentationPool.create();
   const attention = new AttentionService(looker);
   const masks = new MaskService({ looker, pool });
+  const matching = new MatchingPool();
+  const correspondences = new CorrespondenceService({ looker, pool: matching });
   const collections = new CollectionService({ store, models });
   const images = new ImageService({ store, collections, embeddings, reader });
   const search = new SearchService({ store, collections, embeddings });
@@ -96,7 +100,16 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
     metrics,
     lifecycle,
     store,
-    services: { embeddings, attention, masks, collections, images, search, models: modelService },
+    services: {
+      embeddings,
+      attention,
+      masks,
+      correspondences,
+      collections,
+      images,
+      search,
+      models: modelService,
+    },
   });
   lifecycle.ready();
   return {
@@ -109,6 +122,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       lifecycle.stop();
       await models.close();
       await pool.close();
+      await matching.close();
       await store.close();
     },
   };

@@ -2,7 +2,8 @@ import { Option, type Command } from 'commander';
 import { usageError } from './command-error.js';
 import { CocoDataset } from './coco.js';
 import { addConnectionOptions, withServer, type ConnectionOptions } from './connection.js';
-import { eachImage, imagesOf } from './each-image.js';
+import { eachImage, imagesOf, titleBesideLines } from './each-image.js';
+import type { ImageFile } from './image-files.js';
 import { decimal, headOr, integer } from './option-values.js';
 import { planPictures, writePicture } from './picture-files.js';
 
@@ -79,12 +80,14 @@ async function mask(paths: readonly string[], flags: MaskFlags): Promise<void> {
   };
   await withServer({ ...flags, storesNothing: true }, async (client) => {
     const options = { method, tau, head, threshold, size, model };
-    const outcomes = eachImage(files, async (bytes, { path }) => {
+    const work = async (bytes: Uint8Array, { path }: ImageFile) => {
       const picture = pictures?.get(path);
       if (picture !== undefined)
         await writePicture(picture, await client.maskPicture(bytes, { ...options, picture: kind }));
       return { picture, found: wantsNumbers ? await client.masks(bytes, options) : undefined };
-    });
+    };
+    const title = titleBesideLines('masks', pictures !== undefined && !json);
+    const outcomes = eachImage(files, work, { title });
     try {
       for await (const outcome of outcomes) {
         if ('error' in outcome) continue;

@@ -9,7 +9,12 @@ import type {
   ClassifyOptions,
   Collection,
   CollectionSettings,
+  CorrespondenceOptions,
+  Correspondences,
   Embeddings,
+  EmbeddingsWithTokens,
+  Explanation,
+  ExplainPictureOptions,
   FeatureOptions,
   Filter,
   FoundMasks,
@@ -18,6 +23,7 @@ import type {
   ImageToStore,
   MaskOptions,
   MaskPictureOptions,
+  MatchOptions,
   Metadata,
   MetadataValue,
   Model,
@@ -28,7 +34,15 @@ import type {
   StoredImage,
   UnusableModel,
 } from './resources.js';
-import { filterText, formBody, imageBody, isStored, rawBody, searchBody } from './request-bodies.js';
+import {
+  filterText,
+  formBody,
+  imageBody,
+  imagesBody,
+  isStored,
+  rawBody,
+  searchBody,
+} from './request-bodies.js';
 import { retryDelayMs, wait } from './retry-delay.js';
 import type { paths } from './schema.js';
 
@@ -232,6 +246,65 @@ export class DinoClient {
     return { model: data.model, vectors: data.data.map(({ embedding }) => toVector(embedding)) };
   }
 
+  /** Unit vectors of images, 8 at most, with the tokens of the patches of the whole images. */
+  async embedWithTokens(
+    images: readonly ImageBytes[],
+    { model, size }: FeatureOptions & { readonly size?: number } = {},
+  ): Promise<EmbeddingsWithTokens> {
+    const query = { model, size, tokens: true, encoding_format: 'base64' } as const;
+    const request = { params: { query }, ...formBody(images, {}) };
+    const { data } = await this.#call(() => this.#api.POST('/v1/embeddings', request));
+    return {
+      model: data.model,
+      vectors: data.data.map(({ embedding }) => toVector(embedding)),
+      tokens: data.data.map(({ tokens }) => ({ ...tokens!, values: toVector(tokens!.values as string) })),
+    };
+  }
+
+  /** Points of two images that belong together, best score first. */
+  async correspondences(
+    images: readonly [ImageSource, ImageSource],
+    options: CorrespondenceOptions = {},
+  ): Promise<Correspondences> {
+    const request = await imagesBody(images, options);
+    return (await this.#call(() => this.#api.POST('/v1/correspondences', request))).data as Correspondences;
+  }
+
+  /** Both images side by side with lines between the points that belong together, as a PNG. */
+  async correspondencesPicture(
+    images: readonly [ImageSource, ImageSource],
+    options: CorrespondenceOptions = {},
+  ): Promise<Uint8Array> {
+    const request = asPng(await imagesBody(images, options));
+    return new Uint8Array((await this.#call(() => this.#api.POST('/v1/correspondences', request))).data);
+  }
+
+  /** Why a search for an image found the stored one: where the two agree. */
+  async explain(
+    collection: string,
+    id: string,
+    image: ImageSource,
+    options: MatchOptions = {},
+  ): Promise<Explanation> {
+    const { params, ...body } = { params: {}, ...imageBody(image, options) };
+    const request = { params: { ...params, path: { collection, id } }, ...body };
+    const send = () => this.#api.POST('/v1/collections/{collection}/images/{id}/explain', request);
+    return (await this.#call(send)).data as Explanation;
+  }
+
+  /** The same as a PNG: query and stored image side by side, bright where they agree. */
+  async explainPicture(
+    collection: string,
+    id: string,
+    image: ImageSource,
+    options: ExplainPictureOptions = {},
+  ): Promise<Uint8Array> {
+    const { params, ...body } = { params: {}, ...imageBody(image, options) };
+    const request = asPng({ params: { ...params, path: { collection, id } }, ...body });
+    const send = () => this.#api.POST('/v1/collections/{collection}/images/{id}/explain', request);
+    return new Uint8Array((await this.#call(send)).data);
+  }
+
   /** Self-attention maps as numbers. */
   async attention(image: ImageSource, options: AttentionOptions = {}): Promise<AttentionMaps> {
     const request = imageBody(image, options);
@@ -273,7 +346,7 @@ export class DinoClient {
   }
 }
 
-function asPng<Request extends { headers?: Record<string, string> }>(request: Request) {
+function asPng<Request extends object>(request: Request & { headers?: Record<string, string> }) {
   return {
     ...request,
     headers: { ...request.headers, Accept: 'image/png' },

@@ -1,6 +1,7 @@
 import type {
   ImageBytes,
   ImageSource,
+  Region,
   SearchOptions,
   SearchQuery,
   StoredImageReference,
@@ -39,19 +40,50 @@ export function imageBody<Options extends object>(image: ImageSource, options: O
     : { params: { query: options }, ...rawBody(image) };
 }
 
+/** Several images with options: a form where all are given, else JSON. */
+export async function imagesBody<Options extends object>(images: readonly ImageSource[], options: Options) {
+  const bytes = images.filter((image): image is ImageBytes => !isStored(image));
+  if (bytes.length === images.length) {
+    const { body, bodySerializer } = formBody(bytes, {});
+    return { params: { query: options }, body, bodySerializer };
+  }
+  const references = images.map(async (image) => (isStored(image) ? image : toBase64(image)));
+  return { body: { images: await Promise.all(references), ...options } };
+}
+
+async function toBase64(image: ImageBytes): Promise<string> {
+  const buffer = image instanceof Blob ? await image.arrayBuffer() : image;
+  let text = '';
+  // A call takes only so many arguments.
+  const bytes = new Uint8Array(buffer);
+  for (let at = 0; at < bytes.length; at += 8192) {
+    text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  }
+  return btoa(text);
+}
+
 /** A search's query and options: around the bytes of an image, else in JSON. */
 export function searchBody<Options extends SearchOptions>(query: SearchQuery, options: Options) {
   if ('image' in query && !isStored(query.image)) {
-    return { query: { ...options, filter: filterText(options.filter) }, ...rawBody(query.image) };
+    const { image, region, regionVector } = query;
+    const inQuery = { region: region && JSON.stringify(region), regionVector };
+    return { query: { ...options, filter: filterText(options.filter), ...inQuery }, ...rawBody(image) };
   }
   return { query: undefined, body: { ...options, ...jsonQuery(query) } };
 }
 
 function jsonQuery(query: SearchQuery) {
-  if ('image' in query) return { image: query.image as StoredImageReference };
+  if ('image' in query) {
+    const { image, region, regionVector } = query;
+    return { image: image as StoredImageReference, region: region && mutable(region), regionVector };
+  }
   if ('id' in query) return { id: query.id };
   if ('vector' in query) return { vector: Array.from(query.vector) };
   return { positive: [...query.positive], negative: query.negative && [...query.negative] };
+}
+
+function mutable(region: Region) {
+  return 'bbox' in region ? { bbox: [...region.bbox] } : { mask: region.mask };
 }
 
 /** A filter in a query string. */

@@ -2,11 +2,14 @@ import type { components } from './schema.js';
 
 type Schemas = components['schemas'];
 
-export type AttentionMaps = Schemas['AttentionResponse'];
+/** With a row of numbers per head. */
+export type AttentionMaps = Omit<Schemas['AttentionResponse'], 'attention'> & { attention: number[][] };
 export type BatchResult = Schemas['BatchResult'];
 export type Classification = Schemas['ClassifyResponse'];
 export type Collection = Schemas['CollectionResource'];
 export type CollectionSettings = Schemas['CollectionRequest'];
+export type Correspondences = Schemas['CorrespondenceResponse'];
+export type Explanation = Schemas['ExplainResponse'];
 export type Filter = Schemas['Filter'];
 export type FoundMasks = Schemas['MaskResponse'];
 export type Mask = Schemas['Mask'];
@@ -28,12 +31,23 @@ export type ImageSource = ImageBytes | StoredImageReference;
 
 /** What to look for: exactly one of these. */
 export type SearchQuery =
-  | { readonly image: ImageSource }
+  | {
+      readonly image: ImageSource;
+      /** The part of the image to look for; default: all of it. */
+      readonly region?: Region;
+      /** What stands for the region; default `crop`. */
+      readonly regionVector?: 'crop' | 'tokens';
+    }
   /** An image of the collection; it is not among the results. */
   | { readonly id: string }
   | { readonly vector: readonly number[] | Float32Array }
   /** Images to be close to and to be far from; they are not among the results. */
   | { readonly positive: readonly string[]; readonly negative?: readonly string[] };
+
+/** A part of an image: a box `[x, y, width, height]` in px, or a mask as large as the image. */
+export type Region =
+  | { readonly bbox: readonly [x: number, y: number, width: number, height: number] }
+  | { readonly mask: Schemas['RunLengthMask'] };
 
 export interface NeighbourOptions {
   /** Neighbours wanted, 1..1000; default 10, to classify 20. */
@@ -102,9 +116,48 @@ export interface MaskPictureOptions extends MaskOptions {
   readonly picture?: 'mask' | 'overlay' | 'cutout';
 }
 
+export interface MatchOptions {
+  /** Longer side in px at which the model looks at the images, 16..1024; default: the model's. */
+  readonly size?: number;
+  /** What of the patches is compared; default `keys` for correspondences, `patch_tokens` to explain. */
+  readonly features?: 'keys' | 'patch_tokens';
+  /** Compare each patch together with its surroundings; default false. */
+  readonly binned?: boolean;
+}
+
+export interface CorrespondenceOptions extends MatchOptions, FeatureOptions {
+  /** Pairs wanted at most, 1..4096; default 50. */
+  readonly maxPairs?: number;
+  /** Cosine below which a pair is left out, -1..1; default -1. */
+  readonly minScore?: number;
+}
+
+export interface ExplainPictureOptions extends MatchOptions {
+  /** Share of the heat map in the colour, 0..1; default 0.6. */
+  readonly opacity?: number;
+}
+
+/** The patches of a whole image. */
+export interface PatchTokens {
+  /** Rows and columns of patches. */
+  readonly grid: { readonly height: number; readonly width: number };
+  /** Size of the image in px. */
+  readonly width: number;
+  readonly height: number;
+  /** Length of one token. */
+  readonly dimension: number;
+  /** `values[(row * grid.width + column) * dimension + i]`. */
+  readonly values: Float32Array;
+}
+
 export interface Embeddings {
   /** Name of the model that made them. */
   readonly model: string;
   /** Unit vectors, one per image in the same order. */
   readonly vectors: Float32Array[];
+}
+
+export interface EmbeddingsWithTokens extends Embeddings {
+  /** One per image in the same order. */
+  readonly tokens: PatchTokens[];
 }

@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Search
-         * @description The k nearest images by cosine similarity, to an image, a stored image, a vector or examples.
+         * @description The k nearest images by cosine similarity, to an image or a region of it, a stored image, a vector or examples.
          */
         post: operations["search"];
         delete?: never;
@@ -232,6 +232,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections/{collection}/images/{id}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Where a query and a hit agree
+         * @description Why a search found an image: for every patch of the query and of the stored image, how like it the most similar
+         *     patch of the other is. With `Accept: image/png` both side by side under heat maps on one scale, the query first.
+         */
+        post: operations["explainImage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/embeddings": {
         parameters: {
             query?: never;
@@ -244,9 +265,32 @@ export interface paths {
         /**
          * Compute embeddings
          * @description Embeddings of one image or several: the CLS token of the last block, at unit length. The JSON form is OpenAI's,
-         *     with images in place of text; an image may also come as raw body or as multipart files.
+         *     with images in place of text; an image may also come as raw body or as multipart files. With `tokens` each comes
+         *     with the tokens of its patches, for which the model looks a second time, at the whole image.
          */
         post: operations["createEmbeddings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/correspondences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Correspondences of two images
+         * @description Points of two images that belong together: patches that are each other's most similar one (best buddies,
+         *     arXiv:2112.05814). The images come in JSON or as two files of a form. With `Accept: image/png` a picture of both,
+         *     side by side, with the 200 best pairs drawn.
+         */
+        post: operations["createCorrespondences"];
         delete?: never;
         options?: never;
         head?: never;
@@ -450,10 +494,18 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description Cosine similarity below which nothing is returned, -1..1.
              */
             minScore?: number;
+            /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+            region?: string;
             /** @description Id of a stored image to search by, in place of a body. */
             id?: string;
             /** @description A filter as JSON text. */
@@ -517,6 +569,19 @@ export interface components {
         };
         /** @description An image in JSON: a `data:` URI, bare base64, or a stored image. */
         ImageReference: string | components["schemas"]["StoredImageReference"];
+        /** @description COCO's compressed run-length encoding. */
+        RunLengthMask: {
+            /** @description [height, width] in px. */
+            size: number[];
+            counts: string;
+        };
+        /** @description A part of the query image: exactly one of `bbox` and `mask`. */
+        QueryRegion: {
+            /** @description `[x, y, width, height]` in px of the image, after EXIF orientation; what lies beyond the image is cut off. */
+            bbox?: number[];
+            /** @description COCO's compressed run lengths, as large as the image: as `POST /v1/masks` gives them. */
+            mask?: components["schemas"]["RunLengthMask"];
+        };
         SearchRequest: {
             /**
              * Format: int32
@@ -531,11 +596,19 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description Cosine similarity below which nothing is returned, -1..1.
              */
             minScore?: number;
             image?: components["schemas"]["ImageReference"];
+            /** @description The part of `image` to look for; default: all of it. */
+            region?: components["schemas"]["QueryRegion"];
             /** @description Id of an image of this collection; it is not among the results. */
             id?: string;
             /** @description As long as the collection's dimension; any length but zero. */
@@ -577,10 +650,18 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description A vote weighs exp(cosine / temperature). Default 0.07, as in the DINO paper.
              */
             temperature?: number;
+            /** @description The part of the image to classify, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+            region?: string;
             /** @description Metadata field that holds the label. Needed here or in the body. */
             field?: string;
             /** @description Id of a stored image to classify, in place of a body. */
@@ -602,11 +683,19 @@ export interface components {
             /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
             exact?: boolean;
             /**
+             * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+             *     of its patches' tokens when the model looks at the whole image.
+             * @enum {string}
+             */
+            regionVector?: "crop" | "tokens";
+            /**
              * Format: double
              * @description A vote weighs exp(cosine / temperature). Default 0.07, as in the DINO paper.
              */
             temperature?: number;
             image?: components["schemas"]["ImageReference"];
+            /** @description The part of `image` to look for; default: all of it. */
+            region?: components["schemas"]["QueryRegion"];
             /** @description Id of an image of this collection; it is not among the results. */
             id?: string;
             /** @description As long as the collection's dimension; any length but zero. */
@@ -692,12 +781,6 @@ export interface components {
             data: components["schemas"]["ModelResource"][];
             /** @description Folders that are no models of use: damaged, or of a name that another model has. */
             unusable: components["schemas"]["UnusableModel"][];
-        };
-        /** @description COCO's compressed run-length encoding. */
-        RunLengthMask: {
-            /** @description [height, width] in px. */
-            size: number[];
-            counts: string;
         };
         Mask: {
             /**
@@ -898,6 +981,109 @@ export interface components {
                 [key: string]: string | number | boolean | string[] | number[] | (null);
             };
         };
+        PatchGrid: {
+            /**
+             * Format: double
+             * @description Rows of patches.
+             */
+            height: number;
+            /**
+             * Format: double
+             * @description Columns of patches.
+             */
+            width: number;
+        };
+        ExplainedImage: {
+            /**
+             * Format: double
+             * @description Size in px, after EXIF orientation.
+             */
+            width: number;
+            /** Format: double */
+            height: number;
+            grid: components["schemas"]["PatchGrid"];
+            /**
+             * @description `agreement[row * grid.width + column]`: cosine of the patch and the patch of the other image that is most like
+             *     it, -1..1.
+             */
+            agreement: number[];
+        };
+        ExplainResponse: {
+            /** @description The collection's. */
+            model: string;
+            query: components["schemas"]["ExplainedImage"];
+            /** @description The stored image. */
+            hit: components["schemas"]["ExplainedImage"];
+        };
+        ExplainOptions: {
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
+             * @enum {string}
+             */
+            features?: "keys" | "patch_tokens";
+            /**
+             * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
+             *     image. Default false.
+             */
+            binned?: boolean;
+            /**
+             * Format: double
+             * @description For a picture: share of the heat map in the colour, 0..1. Default 0.6.
+             */
+            opacity?: number;
+        };
+        ExplainRequest: {
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
+             * @enum {string}
+             */
+            features?: "keys" | "patch_tokens";
+            /**
+             * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
+             *     image. Default false.
+             */
+            binned?: boolean;
+            /**
+             * Format: double
+             * @description For a picture: share of the heat map in the colour, 0..1. Default 0.6.
+             */
+            opacity?: number;
+            /** @description The query that found the image. */
+            image: components["schemas"]["ImageReference"];
+        };
+        /** @description What the model knows of every patch of the whole image. */
+        PatchTokens: {
+            grid: components["schemas"]["PatchGrid"];
+            /**
+             * Format: double
+             * @description Size of the image in px, after EXIF orientation.
+             */
+            width: number;
+            /** Format: double */
+            height: number;
+            /**
+             * Format: double
+             * @description Length of one token.
+             */
+            dimension: number;
+            /**
+             * @description `values[row * grid.width + column]`: the patch's token after the last LayerNorm, of any length. Numbers, or
+             *     base64 of all tokens' float32 one after the other.
+             */
+            values: number[][] | string;
+        };
         EmbeddingItem: {
             /** @enum {string} */
             object: "embedding";
@@ -908,6 +1094,8 @@ export interface components {
             index: number;
             /** @description Unit length, so that the dot product of two is their cosine similarity. Numbers, or base64 of float32. */
             embedding: number[] | string;
+            /** @description Where they were asked for. */
+            tokens?: components["schemas"]["PatchTokens"];
         };
         EmbeddingUsage: {
             /**
@@ -944,6 +1132,13 @@ export interface components {
             dimensions?: number;
             /** @description Taken for compatibility, not used. */
             user?: string;
+            /** @description true: each image's patch tokens beside its embedding, for 8 images at most. Default false. */
+            tokens?: boolean;
+            /**
+             * Format: int32
+             * @description For `tokens`: longer side in px at which the model looks at the whole image; default: the model's (480).
+             */
+            size?: number;
         };
         /** @description The body of OpenAI's embeddings endpoint, with images in place of text. */
         EmbeddingRequest: {
@@ -961,8 +1156,114 @@ export interface components {
             dimensions?: number;
             /** @description Taken for compatibility, not used. */
             user?: string;
+            /** @description true: each image's patch tokens beside its embedding, for 8 images at most. Default false. */
+            tokens?: boolean;
+            /**
+             * Format: int32
+             * @description For `tokens`: longer side in px at which the model looks at the whole image; default: the model's (480).
+             */
+            size?: number;
             /** @description One image or several. */
             input: components["schemas"]["ImageReference"] | components["schemas"]["ImageReference"][];
+        };
+        /** @description An image and how the model looked at it. */
+        LookedAtImage: {
+            /**
+             * Format: double
+             * @description Size in px, after EXIF orientation.
+             */
+            width: number;
+            /** Format: double */
+            height: number;
+            grid: components["schemas"]["PatchGrid"];
+        };
+        /** @description The middle of a patch, in px of the image from its upper left corner. */
+        PixelPoint: {
+            /** Format: double */
+            x: number;
+            /** Format: double */
+            y: number;
+        };
+        /** @description Two patches that are each other's most similar one. */
+        Correspondence: {
+            /**
+             * Format: double
+             * @description Cosine similarity, -1..1.
+             */
+            score: number;
+            /** @description In the first image. */
+            first: components["schemas"]["PixelPoint"];
+            /** @description In the second image. */
+            second: components["schemas"]["PixelPoint"];
+        };
+        CorrespondenceResponse: {
+            model: string;
+            /** @description In the order of the request. */
+            images: components["schemas"]["LookedAtImage"][];
+            /** @description Best score first. */
+            pairs: components["schemas"]["Correspondence"][];
+        };
+        CorrespondenceOptions: {
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
+             * @enum {string}
+             */
+            features?: "keys" | "patch_tokens";
+            /**
+             * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
+             *     image. Default false.
+             */
+            binned?: boolean;
+            /** @description Model to use; default: the server's. */
+            model?: string;
+            /**
+             * Format: int32
+             * @description Pairs wanted at most. Default 50.
+             */
+            maxPairs?: number;
+            /**
+             * Format: double
+             * @description Cosine below which a pair is left out, -1..1. Default -1.
+             */
+            minScore?: number;
+        };
+        CorrespondenceRequest: {
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+             *     after the last LayerNorm (to explain the default).
+             * @enum {string}
+             */
+            features?: "keys" | "patch_tokens";
+            /**
+             * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
+             *     image. Default false.
+             */
+            binned?: boolean;
+            /** @description Model to use; default: the server's. */
+            model?: string;
+            /**
+             * Format: int32
+             * @description Pairs wanted at most. Default 50.
+             */
+            maxPairs?: number;
+            /**
+             * Format: double
+             * @description Cosine below which a pair is left out, -1..1. Default -1.
+             */
+            minScore?: number;
+            /** @description The two images. */
+            images: components["schemas"]["ImageReference"][];
         };
         CollectionResource: {
             name: string;
@@ -1011,18 +1312,6 @@ export interface components {
              */
             ef?: number;
         };
-        PatchGrid: {
-            /**
-             * Format: double
-             * @description Rows of patches.
-             */
-            height: number;
-            /**
-             * Format: double
-             * @description Columns of patches.
-             */
-            width: number;
-        };
         AttentionResponse: {
             model: string;
             /**
@@ -1041,8 +1330,9 @@ export interface components {
             /**
              * @description `attention[head][row * grid.width + column]`: softmax over all tokens of the CLS token's query in the last
              *     block; the CLS token's own share is left out, so a row sums to less than 1. One row where one head was asked for.
+             *     Numbers, or base64 of float32.
              */
-            attention: number[][];
+            attention: number[][] | string[];
         };
         AttentionOptions: {
             /** @description Model to use; default: the server's. */
@@ -1054,6 +1344,11 @@ export interface components {
             size?: number;
             /** @description One head, or `all` (the default): for a picture all heads side by side. */
             head?: number | "all";
+            /**
+             * @description How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`.
+             * @enum {string}
+             */
+            encoding_format?: "float" | "base64";
             /** @description For a picture: lay the heat map over the image. Default false. */
             overlay?: boolean;
             /**
@@ -1072,6 +1367,11 @@ export interface components {
             size?: number;
             /** @description One head, or `all` (the default): for a picture all heads side by side. */
             head?: number | "all";
+            /**
+             * @description How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`.
+             * @enum {string}
+             */
+            encoding_format?: "float" | "base64";
             /** @description For a picture: lay the heat map over the image. Default false. */
             overlay?: boolean;
             /**
@@ -1099,8 +1399,15 @@ export interface operations {
                 ef?: number;
                 /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
                 exact?: boolean;
+                /**
+                 * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+                 *     of its patches' tokens when the model looks at the whole image.
+                 */
+                regionVector?: "crop" | "tokens";
                 /** @description Cosine similarity below which nothing is returned, -1..1. */
                 minScore?: number;
+                /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+                region?: string;
                 /** @description Id of a stored image to search by, in place of a body. */
                 id?: string;
                 /** @description A filter as JSON text. */
@@ -1234,8 +1541,15 @@ export interface operations {
                 ef?: number;
                 /** @description true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
                 exact?: boolean;
+                /**
+                 * @description What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+                 *     of its patches' tokens when the model looks at the whole image.
+                 */
+                regionVector?: "crop" | "tokens";
                 /** @description A vote weighs exp(cosine / temperature). Default 0.07, as in the DINO paper. */
                 temperature?: number;
+                /** @description The part of the image to classify, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+                region?: string;
                 /** @description Metadata field that holds the label. Needed here or in the body. */
                 field?: string;
                 /** @description Id of a stored image to classify, in place of a body. */
@@ -2530,6 +2844,136 @@ export interface operations {
             };
         };
     };
+    explainImage: {
+        parameters: {
+            query?: {
+                /** @description Longer side in px at which the model looks at the images; default: the model's (480). */
+                size?: number;
+                /**
+                 * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+                 *     after the last LayerNorm (to explain the default).
+                 */
+                features?: "keys" | "patch_tokens";
+                /**
+                 * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
+                 *     image. Default false.
+                 */
+                binned?: boolean;
+                /** @description For a picture: share of the heat map in the colour, 0..1. Default 0.6. */
+                opacity?: number;
+            };
+            header?: never;
+            path: {
+                collection: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ExplainRequest"];
+                "image/*": string;
+                "application/octet-stream": string;
+                "multipart/form-data": {
+                    /** Format: binary */
+                    image?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The similarities, or with Accept: image/png a picture of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainResponse"];
+                    "image/png": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection or the image is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection's model is not loaded */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The image is damaged */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     createEmbeddings: {
         parameters: {
             query?: {
@@ -2541,6 +2985,10 @@ export interface operations {
                 dimensions?: number;
                 /** @description Taken for compatibility, not used. */
                 user?: string;
+                /** @description true: each image's patch tokens beside its embedding, for 8 images at most. Default false. */
+                tokens?: boolean;
+                /** @description For `tokens`: longer side in px at which the model looks at the whole image; default: the model's (480). */
+                size?: number;
             };
             header?: never;
             path?: never;
@@ -2640,6 +3088,125 @@ export interface operations {
             };
             /** @description The model's process ended on the way, and another is started: try again */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createCorrespondences: {
+        parameters: {
+            query?: {
+                /** @description Longer side in px at which the model looks at the images; default: the model's (480). */
+                size?: number;
+                /**
+                 * @description What of the patches is compared: their keys in the last block (for correspondences the default), or their tokens
+                 *     after the last LayerNorm (to explain the default).
+                 */
+                features?: "keys" | "patch_tokens";
+                /**
+                 * @description true: compare each patch together with its surroundings, as log-bins (arXiv:2112.05814); at most 2304 patches an
+                 *     image. Default false.
+                 */
+                binned?: boolean;
+                /** @description Model to use; default: the server's. */
+                model?: string;
+                /** @description Pairs wanted at most. Default 50. */
+                maxPairs?: number;
+                /** @description Cosine below which a pair is left out, -1..1. Default -1. */
+                minScore?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CorrespondenceRequest"];
+                "multipart/form-data": {
+                    images?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The pairs, or with Accept: image/png a picture of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrespondenceResponse"];
+                    "image/png": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model or a stored image is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The image is damaged */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2954,6 +3521,8 @@ export interface operations {
                 size?: number;
                 /** @description One head, or `all` (the default): for a picture all heads side by side. */
                 head?: unknown;
+                /** @description How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`. */
+                encoding_format?: "float" | "base64";
                 /** @description For a picture: lay the heat map over the image. Default false. */
                 overlay?: boolean;
                 /** @description For an overlay: share of the heat map in the colour, 0..1. Default 0.6. */

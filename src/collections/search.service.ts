@@ -1,4 +1,5 @@
 import type { EmbeddingService } from '../inference/embedding.service.js';
+import type { Region, RegionVector } from '../inference/region.js';
 import type { Model } from '../models/model-registry.js';
 import type { CollectionService } from './collection.service.js';
 import type { CollectionStore, SearchHit } from './collection-store.js';
@@ -7,7 +8,13 @@ import { toUnitVector } from './unit-vector.js';
 
 /** What to look for: exactly one of these. */
 export type Query =
-  | { readonly image: Uint8Array }
+  | {
+      readonly image: Uint8Array;
+      /** The part of the image to look for; default: all of it. */
+      readonly region?: Region;
+      /** Default `crop`. */
+      readonly regionVector?: RegionVector;
+    }
   | { readonly id: string }
   | { readonly vector: readonly number[] }
   | { readonly positive: readonly string[]; readonly negative?: readonly string[] };
@@ -107,6 +114,11 @@ export class SearchService {
     signal: AbortSignal | undefined,
   ): Promise<{ vector: Float32Array; excludeIds?: readonly string[] }> {
     if ('image' in query) {
+      const { region, regionVector: by = 'crop' } = query;
+      if (region !== undefined) {
+        const options = { region, by };
+        return { vector: await this.#embeddings.embedRegion(query.image, model!, options, signal) };
+      }
       const [embedding] = await this.#embeddings.embedAll([query.image], model!, signal);
       return { vector: embedding!.vector };
     }

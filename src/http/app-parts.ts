@@ -9,6 +9,7 @@ import type { Lifecycle } from '../lifecycle.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
 import type { AttentionService } from '../segmentation/attention.service.js';
+import type { CorrespondenceService } from '../segmentation/correspondence.service.js';
 import type { MaskService } from '../segmentation/mask.service.js';
 
 /** What the application is built from. */
@@ -22,6 +23,7 @@ export interface AppParts {
     readonly embeddings: EmbeddingService;
     readonly attention: AttentionService;
     readonly masks: MaskService;
+    readonly correspondences: CorrespondenceService;
     readonly collections: CollectionService;
     readonly images: ImageService;
     readonly search: SearchService;

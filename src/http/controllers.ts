@@ -2,7 +2,9 @@ import type { Controller, IocContainer } from '@tsoa/runtime';
 import type { AppParts } from './app-parts.js';
 import { AttentionController } from './controllers/attention.controller.js';
 import { CollectionsController } from './controllers/collections.controller.js';
+import { CorrespondencesController } from './controllers/correspondences.controller.js';
 import { EmbeddingsController } from './controllers/embeddings.controller.js';
+import { ExplainController } from './controllers/explain.controller.js';
 import { ImagesController } from './controllers/images.controller.js';
 import { MasksController } from './controllers/masks.controller.js';
 import { ModelsController } from './controllers/models.controller.js';
@@ -20,6 +22,20 @@ export function createControllers({ config, store, services }: AppParts): IocCon
     ],
     [AttentionController, () => new AttentionController({ attention: services.attention, images })],
     [MasksController, () => new MasksController({ masks: services.masks, images })],
+    [
+      CorrespondencesController,
+      () => new CorrespondencesController({ correspondences: services.correspondences, images }),
+    ],
+    [
+      ExplainController,
+      () =>
+        new ExplainController({
+          collections: services.collections,
+          stored: services.images,
+          correspondences: services.correspondences,
+          images,
+        }),
+    ],
     [ModelsController, () => new ModelsController(services.models)],
     [CollectionsController, () => new CollectionsController(services.collections)],
     [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { Filter, Metadata } from '../collections/filter.js';
 import { validateFilter } from '../collections/validate-filter.js';
 import { DinoError } from '../errors.js';
+import { decompressCounts } from '../segmentation/rle.js';
+import type { Region } from '../inference/region.js';
 import { parseJsonOption } from './responses.js';
 
 /** A filter in a query string. @throws DinoError invalid-request */
@@ -37,6 +39,36 @@ export function parseBatchItems(
     );
   }
   return items;
+}
+
+const regionSchema = z.union([
+  z.strictObject({ bbox: z.array(z.number()).length(4) }),
+  z.strictObject({
+    mask: z.strictObject({ size: z.tuple([z.int().positive(), z.int().positive()]), counts: z.string() }),
+  }),
+]);
+
+/** A part of an image, as JSON text or read already. @throws DinoError invalid-request */
+export function parseRegion(given: unknown): Region | undefined {
+  if (given === undefined) return undefined;
+  const value = typeof given === 'string' ? parseJsonOption('region', given) : given;
+  const parsed = regionSchema.safeParse(value);
+  if (!parsed.success) {
+    const detail =
+      'region takes {"bbox": [x, y, width, height]} or {"mask": {"size": [height, width], "counts": "..."}}.';
+    throw new DinoError('invalid-request', detail);
+  }
+  if ('bbox' in parsed.data) return parsed.data;
+  const { size, counts } = parsed.data.mask;
+  const [height, width] = size;
+  const runs = decompressCounts(counts);
+  if (runs.reduce((sum, run) => sum + run, 0) !== height * width) {
+    throw new DinoError(
+      'invalid-request',
+      `region: the mask's runs don't sum to ${height} x ${width} pixels.`,
+    );
+  }
+  return { runs, height, width };
 }
 
 function check<T>(name: string, schema: z.ZodType<T>, text: string): T {

@@ -1,4 +1,6 @@
 import { DinoError } from '../errors.js';
+import type { Grid } from './features.js';
+import { areaOf, coverOf, weightedMean, type Region, type RegionVector } from './region.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 
@@ -8,6 +10,14 @@ export interface ImageEmbedding {
   readonly info: ImageInfo;
   /** Patches the model looked at. */
   readonly patches: number;
+}
+
+/** The patches of a whole image. */
+export interface PatchTokens {
+  readonly info: ImageInfo;
+  readonly grid: Grid;
+  /** [n, D], n = grid.height * grid.width patches row by row: after the last LayerNorm, not normalised. */
+  readonly tokens: Float32Array;
 }
 
 /** Images in, embeddings out. */
@@ -35,6 +45,56 @@ export class EmbeddingService {
     return model.extractor.withPlaces(images.length, () =>
       Promise.all(images.map((bytes) => this.embedPlaced(bytes, model, signal))),
     );
+  }
+
+  /**
+   * The patch tokens of all images of a request, each looked at as a whole.
+   *
+   * @param options.size longer side in px at which the model looks; default: the model's
+   * @throws DinoError as `embedAll`, and invalid-request for a model that has none
+   */
+  async patchTokensOfAll(
+    images: readonly Uint8Array[],
+    model: Model,
+    options: { readonly size?: number },
+    signal?: AbortSignal,
+  ): Promise<PatchTokens[]> {
+    this.#models.requireFeatures(model, ['patch_tokens']);
+    const { input, preprocessing } = model.manifest;
+    const plan = { longerSide: options.size ?? preprocessing.attentionSize, multipleOf: input.multipleOf };
+    return model.extractor.withPlaces(images.length, () =>
+      Promise.all(
+        images.map(async (bytes) => {
+          const { pixels, info } = await this.#reader.forPatches(bytes, plan);
+          const { grid, patchTokens } = await model.extractor.extract(pixels, ['patch_tokens'], signal);
+          return { info, grid, tokens: patchTokens! };
+        }),
+      ),
+    );
+  }
+
+  /**
+   * What stands for a region of an image among embeddings of whole ones.
+   *
+   * @returns unit length
+   * @throws DinoError as `embedAll`, and invalid-request for a region that the image doesn't have
+   */
+  async embedRegion(
+    bytes: Uint8Array,
+    model: Model,
+    options: { readonly region: Region; readonly by: RegionVector },
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    const { region, by } = options;
+    const info = await this.#reader.inspect(bytes);
+    const area = areaOf(region, info);
+    if (by === 'crop') {
+      const crop = await this.#reader.crop(bytes, area);
+      const [embedding] = await this.embedAll([crop], model, signal);
+      return embedding!.vector;
+    }
+    const [looked] = await this.patchTokensOfAll([bytes], model, {}, signal);
+    return normalise(weightedMean(looked!.tokens, coverOf(region, info, looked!.grid)));
   }
 
   /** One embedding, while the caller holds a place for it. @throws DinoError for bytes that are no readable image */

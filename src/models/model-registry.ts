@@ -37,6 +37,14 @@ export interface ModelRegistryOptions {
   readonly onWarning: (message: string) => void;
 }
 
+/** What a caller knows the features as. */
+const CALLED: Record<FeatureName, string> = {
+  embedding: 'embedding',
+  patch_tokens: 'patch tokens',
+  attention: 'attention maps',
+  keys: 'attention keys, which TokenCut and LOST work on',
+};
+
 /**
  * The models that are there, by name. Folders that come and go while the service runs are noticed whenever a model is
  * asked for that is not in memory; one that is in memory stays what it is until it is unloaded, whatever becomes of its
@@ -109,8 +117,17 @@ export class ModelRegistry {
     });
   }
 
-  /** Names of the models that give all of these features, in order. */
-  namesWith(features: readonly FeatureName[]): string[] {
+  /** @throws DinoError invalid-request where the model lacks one of the features, naming models that don't */
+  requireFeatures({ name, manifest }: Model, features: readonly FeatureName[]): void {
+    const missing = features.filter((feature) => manifest.outputs[feature] === undefined);
+    if (missing.length === 0) return;
+    const what = missing.map((feature) => CALLED[feature]).join(' and no ');
+    const others = this.#namesWith(features).join(', ') || 'none that is installed';
+    const detail = `The model ${name} (${manifest.architecture.variant}) has no ${what}. Models that have: ${others}.`;
+    throw new DinoError('invalid-request', detail);
+  }
+
+  #namesWith(features: readonly FeatureName[]): string[] {
     const having = [...this.#models.values()].filter(({ manifest }) =>
       features.every((feature) => manifest.outputs[feature] !== undefined),
     );

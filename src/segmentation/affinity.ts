@@ -1,4 +1,5 @@
 import { BitMatrix } from './bit-matrix.js';
+import { BLOCK, multiplyBlock, padRows } from './dot-block.js';
 
 export interface AffinityOptions {
   /** [n, dimension]. */
@@ -12,13 +13,11 @@ export interface AffinityOptions {
 export function binaryAffinity({ rows, dimension, above }: AffinityOptions): BitMatrix {
   const size = rows.length / dimension;
   const matrix = new BitMatrix(size);
-  // Rows of zeros fill the last block of three.
-  const padded = new Float64Array(Math.ceil(size / BLOCK) * BLOCK * dimension);
-  padded.set(rows);
+  const padded = padRows(rows, dimension);
   const products = new Float64Array(BLOCK * BLOCK);
   for (let row = 0; row < size; row += BLOCK) {
     for (let column = row; column < size; column += BLOCK) {
-      multiplyBlock(padded, dimension, row, column, products);
+      multiplyBlock({ first: padded, second: padded, dimension, row, column }, products);
       for (let entry = 0; entry < products.length; entry++) {
         if (!(products[entry]! > above)) continue;
         const [first, second] = [row + Math.floor(entry / BLOCK), column + (entry % BLOCK)];
@@ -27,49 +26,4 @@ export function binaryAffinity({ rows, dimension, above }: AffinityOptions): Bit
     }
   }
   return matrix;
-}
-
-const BLOCK = 3;
-
-/**
- * Dot products of three rows with three rows. Nine sums side by side stay in registers, so that every number
- * loaded is used three times; measured at 2 to 5 times the speed of one pair after the other.
- */
-function multiplyBlock(
-  rows: Float64Array,
-  dimension: number,
-  row: number,
-  column: number,
-  products: Float64Array,
-): void {
-  const [a0, b0] = [row * dimension, column * dimension];
-  const [a1, b1] = [a0 + dimension, b0 + dimension];
-  const [a2, b2] = [a1 + dimension, b1 + dimension];
-  let [s00, s01, s02, s10, s11, s12, s20, s21, s22] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
-  for (let at = 0; at < dimension; at++) {
-    const x0 = rows[a0 + at]!;
-    const x1 = rows[a1 + at]!;
-    const x2 = rows[a2 + at]!;
-    const y0 = rows[b0 + at]!;
-    const y1 = rows[b1 + at]!;
-    const y2 = rows[b2 + at]!;
-    s00 += x0 * y0;
-    s01 += x0 * y1;
-    s02 += x0 * y2;
-    s10 += x1 * y0;
-    s11 += x1 * y1;
-    s12 += x1 * y2;
-    s20 += x2 * y0;
-    s21 += x2 * y1;
-    s22 += x2 * y2;
-  }
-  products[0] = s00;
-  products[1] = s01;
-  products[2] = s02;
-  products[3] = s10;
-  products[4] = s11;
-  products[5] = s12;
-  products[6] = s20;
-  products[7] = s21;
-  products[8] = s22;
 }

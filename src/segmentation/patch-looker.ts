@@ -1,4 +1,3 @@
-import { DinoError } from '../errors.js';
 import type { FeatureName, Features } from '../inference/features.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
@@ -15,14 +14,6 @@ export interface Look {
   readonly info: ImageInfo;
   readonly features: Features;
 }
-
-/** What a caller knows the features as. */
-const CALLED: Record<FeatureName, string> = {
-  embedding: 'embedding',
-  patch_tokens: 'patch tokens',
-  attention: 'attention maps',
-  keys: 'attention keys, which TokenCut and LOST work on',
-};
 
 /** Has a model look at a whole image, so that its patches cover all of it. */
 export class PatchLooker {
@@ -45,7 +36,7 @@ export class PatchLooker {
     signal?: AbortSignal,
   ): Promise<Look> {
     const model = await this.#models.get(options.model);
-    this.#assertHas(model, names);
+    this.#models.requireFeatures(model, names);
     const { input, preprocessing } = model.manifest;
     return model.extractor.withPlaces(1, async () => {
       const { pixels, info } = await this.#reader.forPatches(bytes, {
@@ -54,15 +45,6 @@ export class PatchLooker {
       });
       return { model, info, features: await model.extractor.extract(pixels, names, signal) };
     });
-  }
-
-  #assertHas({ name, manifest }: Model, features: readonly FeatureName[]): void {
-    const missing = features.filter((feature) => manifest.outputs[feature] === undefined);
-    if (missing.length === 0) return;
-    const what = missing.map((feature) => CALLED[feature]).join(' and no ');
-    const others = this.#models.namesWith(features).join(', ') || 'none that is installed';
-    const detail = `The model ${name} (${manifest.architecture.variant}) has no ${what}. Models that have: ${others}.`;
-    throw new DinoError('invalid-request', detail);
   }
 }
 

@@ -24,8 +24,16 @@ export interface ImageReader {
    * There are never more than `ceil(longerSide / multipleOf)` patches a side.
    */
   forPatches(bytes: Uint8Array, options: { longerSide: number; multipleOf: number }): Promise<DecodedImage>;
+  /** A part of the upright image as a PNG; `area` is in whole px and lies within it. */
+  crop(bytes: Uint8Array, area: Area): Promise<Buffer>;
   /** A WebP of at most 256 px on the longer side, never enlarged; transparency is kept, animation is not. */
   thumbnail(bytes: Uint8Array): Promise<Buffer>;
+}
+
+/** A part of an image in px. */
+export interface Area extends Size {
+  readonly left: number;
+  readonly top: number;
 }
 
 const THUMBNAIL_SIDE = 256;
@@ -52,6 +60,15 @@ export function createImageReader(limits: ImageLimits): ImageReader {
     forEmbedding: (bytes, { resize, crop }) => read(bytes, (source) => planEmbedding(source, resize, crop)),
     forPatches: (bytes, { longerSide, multipleOf }) =>
       read(bytes, (source) => planPatches(source, longerSide, multipleOf)),
+    async crop(bytes, { left, top, width, height }) {
+      const { mediaType } = await inspectImage(bytes, limits);
+      return explainingFailure(mediaType, limits, () =>
+        openImage(bytes, limits)
+          .extract({ left, top, width, height })
+          .png({ compressionLevel: 1 })
+          .toBuffer(),
+      );
+    },
     async thumbnail(bytes) {
       const { mediaType } = await inspectImage(bytes, limits);
       return explainingFailure(mediaType, limits, () =>

@@ -2,7 +2,7 @@ import type { components } from '../client/schema.js';
 import { askForKey } from './key-dialog.js';
 
 type Schemas = components['schemas'];
-export type AttentionMaps = Schemas['AttentionResponse'];
+export type AttentionMaps = Omit<Schemas['AttentionResponse'], 'attention'> & { attention: number[][] };
 export type BatchResponse = Schemas['BatchResponse'];
 export type Collection = Schemas['CollectionResource'];
 export type CollectionList = Schemas['CollectionListResponse'];

@@ -45,6 +45,49 @@ async function refusal(call: Promise<unknown>): Promise<DinoClientError> {
 }
 
 describe('the client', () => {
+  it('gives the tokens of the patches beside the embeddings', async () => {
+    const images = [scenes[0]!.bytes, scenes[1]!.bytes];
+    const { vectors, tokens } = await client.embedWithTokens(images, { size: 64 });
+    expect(vectors).toEqual((await client.embed(images)).vectors);
+    for (const { grid, width, height, dimension, values } of tokens) {
+      expect({ grid, width, height }).toEqual({ grid: { height: 3, width: 4 }, width: 128, height: 96 });
+      expect(values).toHaveLength(12 * dimension);
+    }
+    expect(tokens[0]!.values).not.toEqual(tokens[1]!.values);
+  });
+
+  it('finds what belongs together in two images, given, stored or one of each', async () => {
+    const [first, second] = [scenes[0]!.bytes, scenes[1]!.bytes];
+    const options = { size: 64, maxPairs: 5 };
+    const given = await client.correspondences([first, second], options);
+    expect(given.pairs.length).toBeGreaterThan(0);
+    const mixed = await client.correspondences([{ collection: 'filled', id: '0' }, second], options);
+    expect(mixed).toEqual(given);
+    const picture = await client.correspondencesPicture([first, new Blob([second])], options);
+    expect(await sharp(picture).metadata()).toMatchObject({ format: 'png', width: 1452, height: 540 });
+  });
+
+  it('explains why a search found an image, in numbers and as a picture', async () => {
+    const given = await client.explain('filled', '1', scenes[0]!.bytes, { size: 64 });
+    expect(given.query.agreement).toHaveLength(12);
+    const stored = await client.explain('filled', '1', { collection: 'filled', id: '0' }, { size: 64 });
+    expect(stored).toEqual(given);
+    const picture = await client.explainPicture('filled', '1', scenes[0]!.bytes, { size: 64, opacity: 0.4 });
+    expect(await sharp(picture).metadata()).toMatchObject({ format: 'png', width: 1452, height: 540 });
+  });
+
+  it('searches by a region of an image, given or stored', async () => {
+    const region = { bbox: [10, 10, 60, 50] } as const;
+    const given = await client.search('filled', { image: scenes[2]!.bytes, region });
+    const stored = await client.search('filled', { image: { collection: 'filled', id: '2' }, region });
+    expect(given.results).toEqual(stored.results);
+    const whole = await client.search('filled', { image: scenes[2]!.bytes });
+    expect(given.results[0]!.score).toBeLessThan(whole.results[0]!.score);
+    const image = scenes[2]!.bytes;
+    const pooled = await client.search('filled', { image, region, regionVector: 'tokens' });
+    expect(pooled.results).not.toEqual(given.results);
+  });
+
   it('creates, confirms, describes, lists and deletes collections', async () => {
     expect(await client.createCollection('one', { m: 8 })).toMatchObject({
       created: true,

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,6 +12,10 @@ const examples = [...page.matchAll(/```sh\n([^]*?)```/g)]
   .flatMap(([, block]) => block!.trim().split('\n'))
   // One runs until it is stopped, the other needs the network.
   .filter((line) => !line.startsWith('npx dino serve') && line !== 'npx dino models pull dino-vits16');
+
+const hasFfmpeg = spawnSync('ffmpeg', ['-version']).error === undefined;
+const isOfVideo = (line: string) => line.includes('.mp4');
+const canRun = (line: string) => hasFfmpeg || !isOfVideo(line);
 
 let root: string;
 let server: ServerProcess;
@@ -28,6 +33,11 @@ beforeAll(async () => {
   const published = join(root, 'mirror/dino_deitsmall16_pretrain.pth');
   await writeBlankCheckpoint(published, vitShapes({ width: 384, depth: 12, patch: 16 }));
   await writeBlankCheckpoint(join(root, 'checkpoint.pth'), vitShapes({ width: 192, depth: 2, patch: 16 }));
+  if (hasFfmpeg) {
+    const source = 'testsrc=size=96x64:rate=5:duration=0.6';
+    const args = ['-v', 'error', '-f', 'lavfi', '-i', source, '-pix_fmt', 'yuv420p', join(root, 'clip.mp4')];
+    expect(spawnSync('ffmpeg', args).status).toBe(0);
+  }
   server = await spawnServer({ dataDir: join(root, 'data') });
 });
 afterAll(async () => {
@@ -52,7 +62,15 @@ describe('the examples of docs/cli.md', () => {
     }
   });
 
-  it.each(examples)('%s', async (line) => {
+  const named = examples.map((line) => [isOfVideo(line) ? `${line} (needs ffmpeg)` : line, line] as const);
+  const [possible, skipped] = [
+    named.filter(([, line]) => canRun(line)),
+    named.filter(([, line]) => !canRun(line)),
+  ];
+
+  it.skip.each(skipped)('%s', () => undefined);
+
+  it.each(possible)('%s', async (_name, line) => {
     const args = parse(line);
     const { code, stdout, stderr } = await runDino(args, { cwd: root });
     expect(stderr).not.toMatch(/^dino: /m);

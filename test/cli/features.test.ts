@@ -1,4 +1,5 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -185,6 +186,89 @@ describe('dino attention', () => {
     );
     expect(code).toBe(1);
     expect(stderr).toMatch(/^dino: photos\/.*head.*\n$/);
+  });
+});
+
+const { error: missing } = spawnSync('ffmpeg', ['-version']);
+
+describe.skipIf(missing !== undefined)('dino attention of videos (needs ffmpeg)', () => {
+  /** Streams of a video: what ffprobe says. */
+  function probe(file: string) {
+    const entries = 'stream=width,height,nb_read_frames,avg_frame_rate';
+    const { stdout } = spawnSync('ffprobe', [
+      ...['-v', 'error', '-count_frames', '-show_entries', entries, '-of', 'json', join(root, file)],
+    ]);
+    return JSON.parse(String(stdout)).streams;
+  }
+
+  beforeAll(() => {
+    // Odd sides, which most codecs for players do not take.
+    const source = 'testsrc=size=161x121:rate=10:duration=0.8';
+    const args = ['-v', 'error', '-f', 'lavfi', '-i', source, '-c:v', 'ffv1', join(root, 'clip.mkv')];
+    expect(spawnSync('ffmpeg', args).status).toBe(0);
+  });
+
+  it('makes a video of as many frames at the rate of the original', async () => {
+    const args = ['attention', 'clip.mkv', '-o', 'moving', '--head', '0', '--overlay', '--size', '64'];
+    const { code, stdout } = await runDino(args, options);
+    expect([code, stdout]).toEqual([0, 'moving/clip.mp4\n']);
+    expect(probe('moving/clip.mp4')).toEqual([
+      { width: 162, height: 122, avg_frame_rate: '10/1', nb_read_frames: '8' },
+    ]);
+    expect(await readdir(join(root, 'moving'))).toEqual(['clip.mp4']);
+  });
+
+  it('looks at fewer frames where it is told to, and prints JSON', async () => {
+    const args = ['attention', 'clip.mkv', '-o', 'slow', '--size', '64', '--fps', '5', '--json'];
+    const { stdout } = await runDino(args, options);
+    expect(JSON.parse(stdout)).toEqual({ file: 'clip.mkv', video: 'slow/clip.mp4' });
+    expect(probe('slow/clip.mp4')).toMatchObject([{ avg_frame_rate: '5/1', nb_read_frames: '4' }]);
+  });
+
+  it('puts the pictures of a folder of frames together', async () => {
+    const args = ['attention', 'photos', '--video', 'joined/all.mp4', '--fps', '2', '--size', '64'];
+    const { code, stdout } = await runDino([...args, '--head', '1'], options);
+    expect([code, stdout]).toEqual([0, 'joined/all.mp4\n']);
+    expect(probe('joined/all.mp4')).toEqual([
+      { width: 128, height: 96, avg_frame_rate: '2/1', nb_read_frames: String(ids.length) },
+    ]);
+  });
+
+  it('leaves no video where a frame or the video itself can not be read', async () => {
+    const joined = await runDino(['attention', 'mixed', '--video', 'broken/all.mp4'], options);
+    expect(joined.code).toBe(1);
+    expect(joined.stderr).toMatch(/^dino: mixed\/b\.jpg: /m);
+    expect(joined.stderr).toMatch(/^dino: 1 of 3 images failed\n$/m);
+    expect(await readdir(join(root, 'broken'))).toEqual([]);
+    await writeInto(root, 'text.mp4', textFile());
+    const { code, stderr } = await runDino(['attention', 'text.mp4', '-o', 'broken'], options);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^dino: text\.mp4: ffprobe failed: .*\n$/)]);
+    expect(await readdir(join(root, 'broken'))).toEqual([]);
+  });
+
+  it('ends with 2 where it is not told where the video goes, or would write over it', async () => {
+    const none = await runDino(['attention', 'clip.mkv', '--json'], options);
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('clip.mkv goes')]);
+    await writeInto(root, 'same/a.mp4', 'a video');
+    const same = await runDino(['attention', 'same/a.mp4', '-o', 'same'], options);
+    expect([same.code, same.stderr]).toEqual([2, expect.stringContaining('would be overwritten')]);
+    const stills = await runDino(['attention', 'clip.mkv', '-o', 'x', '--video', 'y.mp4'], options);
+    expect([stills.code, stills.stderr]).toEqual([2, expect.stringContaining('folder of frames')]);
+  });
+});
+
+describe('dino attention without ffmpeg', () => {
+  it('says what is missing and what to do, for a video and for frames', async () => {
+    await writeInto(root, 'film.mp4', 'a video');
+    const environment = { ...options.environment, PATH: join(root, 'photos') };
+    for (const args of [
+      ['film.mp4', '-o', 'nowhere'],
+      ['photos', '--video', 'nowhere/all.mp4', '--size', '64'],
+    ]) {
+      const { code, stderr } = await runDino(['attention', ...args], { cwd: root, environment });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^dino: ffmpeg, which .* is not installed .* folder of frames.*\n$/);
+    }
   });
 });
 

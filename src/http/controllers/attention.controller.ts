@@ -16,7 +16,8 @@ import { pickHead, type AttentionService } from '../../segmentation/attention.se
 import type { Problem } from '../dto/problem.dto.js';
 import type { AttentionOptions, AttentionRequest, AttentionResponse } from '../dto/segmentation.dto.js';
 import type { ImageInput } from '../image-input.js';
-import { sendBytes, toNumbers, wantsPng } from '../responses.js';
+import { sendJson } from '../json-stream.js';
+import { sendBytes, toBase64, wantsPng } from '../responses.js';
 
 @Route('v1/attention')
 @Tags('Features')
@@ -44,7 +45,8 @@ export class AttentionController extends Controller {
     @Queries() query: AttentionOptions,
     @Body() body?: AttentionRequest,
   ): Promise<AttentionResponse> {
-    const { model, size, head = 'all', overlay = false, opacity = 0.6 } = { ...query, ...body };
+    const options = { ...query, ...body };
+    const { model, size, head = 'all', overlay = false, opacity = 0.6 } = options;
     const bytes = await this.#images.one(request, body?.image);
     const maps = await this.#attention.compute(bytes, { model, size }, request.signal);
     const rows = head === 'all' ? maps.heads : [pickHead(maps.heads, head)];
@@ -53,14 +55,14 @@ export class AttentionController extends Controller {
       return asAnswer(sendBytes(this, picture, 'image/png'));
     }
     const { grid, info } = maps;
-    return {
+    return sendJson<AttentionResponse>(this, {
       model: maps.model.name,
       heads: maps.heads.length,
       grid: { height: grid.height, width: grid.width },
       width: info.width,
       height: info.height,
-      attention: rows.map(toNumbers),
-    };
+      attention: options.encoding_format === 'base64' ? rows.map(toBase64) : rows,
+    });
   }
 }
 

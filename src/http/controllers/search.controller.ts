@@ -3,6 +3,7 @@ import type { Request as HttpRequest } from 'express';
 import type { Query, SearchService } from '../../collections/search.service.js';
 import { validateFilter } from '../../collections/validate-filter.js';
 import { DinoError } from '../../errors.js';
+import type { RegionVector } from '../../inference/region.js';
 import type {
   ClassifyOptions,
   ClassifyRequest,
@@ -13,7 +14,7 @@ import type {
 } from '../dto/collection.dto.js';
 import type { Problem } from '../dto/problem.dto.js';
 import type { ImageInput } from '../image-input.js';
-import { parseFilter } from '../options.js';
+import { parseFilter, parseRegion } from '../options.js';
 
 @Route('v1/collections/{collection}')
 @Tags('Search')
@@ -30,7 +31,7 @@ export class SearchController extends Controller {
   }
 
   /**
-   * The k nearest images by cosine similarity, to an image, a stored image, a vector or examples.
+   * The k nearest images by cosine similarity, to an image or a region of it, a stored image, a vector or examples.
    * @summary Search
    */
   @Post('search')
@@ -73,10 +74,12 @@ export class SearchController extends Controller {
 
   async #query(
     request: HttpRequest,
-    query: { id?: string },
+    query: { id?: string; region?: string; regionVector?: RegionVector },
     body: SearchRequest | ClassifyRequest | undefined,
   ): Promise<Query> {
     const { image, id, vector, positive, negative } = { ...query, ...body } as Partial<SearchRequest>;
+    const region = parseRegion(body?.region ?? query.region);
+    const regionVector = body?.regionVector ?? query.regionVector;
     const given = Object.entries({ image: image ?? request.uploads, id, vector, positive }).filter(
       ([, value]) => value !== undefined,
     );
@@ -90,6 +93,13 @@ export class SearchController extends Controller {
     if (negative !== undefined && positive === undefined) {
       throw new DinoError('invalid-request', 'negative needs positive: the images to be close to.');
     }
+    if (region !== undefined && given[0]![0] !== 'image') {
+      const detail = `region is a part of a query image, but the query is by ${given[0]![0]}. Send the image.`;
+      throw new DinoError('invalid-request', detail);
+    }
+    if (regionVector !== undefined && region === undefined) {
+      throw new DinoError('invalid-request', 'regionVector needs region: the part of the image to look for.');
+    }
     if (id !== undefined) return { id };
     if (vector !== undefined) return { vector };
     if (positive !== undefined) {
@@ -97,7 +107,7 @@ export class SearchController extends Controller {
         throw new DinoError('invalid-request', 'positive is empty: give the id of one image at least.');
       return { positive, negative };
     }
-    return { image: await this.#images.one(request, image) };
+    return { image: await this.#images.one(request, image), region, regionVector };
   }
 }
 

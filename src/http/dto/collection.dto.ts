@@ -1,5 +1,6 @@
 import type { Filter, Metadata } from '../../collections/filter.js';
 import type { ImageReference } from './image.dto.js';
+import type { RunLengthMask } from './segmentation.dto.js';
 
 export interface CollectionRequest {
   /** Model whose vectors the collection holds; default: the server's. It never changes. */
@@ -48,6 +49,18 @@ export interface CollectionListResponse {
   collections: CollectionResource[];
 }
 
+/** A part of the query image: exactly one of `bbox` and `mask`. */
+export interface QueryRegion {
+  /**
+   * `[x, y, width, height]` in px of the image, after EXIF orientation; what lies beyond the image is cut off.
+   * @minItems 4
+   * @maxItems 4
+   */
+  bbox?: number[];
+  /** COCO's compressed run lengths, as large as the image: as `POST /v1/masks` gives them. */
+  mask?: RunLengthMask;
+}
+
 interface NeighbourParameters {
   /**
    * Neighbours wanted. Default 10 (classify: 20).
@@ -65,6 +78,11 @@ interface NeighbourParameters {
   ef?: number;
   /** true: compare with every vector; false: use the graph; default: what is exact enough and fast. */
   exact?: boolean;
+  /**
+   * What stands for a `region`: `crop` (the default), the embedding of its box cut out of the image; `tokens`, the mean
+   * of its patches' tokens when the model looks at the whole image.
+   */
+  regionVector?: 'crop' | 'tokens';
 }
 
 interface SearchParameters extends NeighbourParameters {
@@ -78,6 +96,8 @@ interface SearchParameters extends NeighbourParameters {
 
 /** Options of a query image sent as it is. */
 export interface SearchOptions extends SearchParameters {
+  /** The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+  region?: string;
   /** Id of a stored image to search by, in place of a body. */
   id?: string;
   /** A filter as JSON text. */
@@ -87,6 +107,8 @@ export interface SearchOptions extends SearchParameters {
 /** Exactly one of `image`, `id`, `vector`, or `positive` (with or without `negative`). */
 interface QueryBody {
   image?: ImageReference;
+  /** The part of `image` to look for; default: all of it. */
+  region?: QueryRegion;
   /** Id of an image of this collection; it is not among the results. */
   id?: string;
   /** As long as the collection's dimension; any length but zero. */
@@ -126,6 +148,8 @@ interface ClassifyParameters extends NeighbourParameters {
 }
 
 export interface ClassifyOptions extends ClassifyParameters {
+  /** The part of the image to classify, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
+  region?: string;
   /** Metadata field that holds the label. Needed here or in the body. */
   field?: string;
   /** Id of a stored image to classify, in place of a body. */

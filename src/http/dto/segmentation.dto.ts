@@ -19,6 +19,8 @@ export interface AttentionOptions {
   size?: number;
   /** One head, or `all` (the default): for a picture all heads side by side. */
   head?: number | 'all';
+  /** How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`. */
+  encoding_format?: 'float' | 'base64';
   /** For a picture: lay the heat map over the image. Default false. */
   overlay?: boolean;
   /**
@@ -44,8 +46,9 @@ export interface AttentionResponse {
   /**
    * `attention[head][row * grid.width + column]`: softmax over all tokens of the CLS token's query in the last
    * block; the CLS token's own share is left out, so a row sums to less than 1. One row where one head was asked for.
+   * Numbers, or base64 of float32.
    */
-  attention: number[][];
+  attention: number[][] | string[];
 }
 
 export interface MaskOptions {
