@@ -114,3 +114,11 @@ function featuresOf({ grid, keys, patchTokens }: Features, name: MatchFeatures):
   const values = (name === 'keys' ? keys : patchTokens)!;
   return { values, dimension: values.length / (grid.height * grid.width), grid };
 }
+
+/** The middle of a patch in px of the image. */
+function centreOf(patch: number, { info, grid }: LookedAt): Point {
+  return {
+    x: (((patch % grid.width) + 0.5) * info.width) / grid.width,
+    y: ((Math.floor(patch / grid.width) + 0.5) * info.height) / grid.height,
+  };
+}

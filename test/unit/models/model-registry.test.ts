@@ -104,7 +104,7 @@ describe('ModelRegistry', () => {
     await cp(join(template, 'models', 'conv'), join(place.installed, 'conv'), { recursive: true });
     const model = await registry.load('conv');
     expect([model.source, registry.default.source]).toEqual(['installed', 'bundled']);
-    expect(registry.namesWith(['attention'])).toEqual(['tiny']);
+    expect(() => registry.requireFeatures(model, ['attention'])).toThrow(/Models that have: tiny\.$/);
   });
 
   it('tells of folders that can not be used, once, and goes on; what is being written is not looked at', async () => {
