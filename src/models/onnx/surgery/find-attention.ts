@@ -63,7 +63,7 @@ function unscaledKeys(index: GraphIndex, value: string): AttentionFound['keys'] 
   let at = value;
   let transposed = false;
   for (;;) {
-    const node = index.producer(at);
+    const node = index.isFromImage(at) ? index.producer(at) : undefined;
     const step = node && (transposing(node) ?? transposingInParts(index, node));
     if (step !== undefined) {
       axes = axes.map((axis) => step.perm[axis]!);
