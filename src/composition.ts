@@ -81,6 +81,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const reader = createImageReader({
     maxPixels: config.maxImagePixels,
     timeoutSeconds: config.decodeTimeoutSeconds,
+    preprocessing: config.preprocessing,
   });
   const embeddings = new EmbeddingService({ models, reader });
   const looker = new PatchLooker({ models, reader });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { PREPROCESSING_MODES } from './vision/preprocessing-mode.js';
 
 const PREFIX = 'DINO_';
 
@@ -116,6 +117,12 @@ export const SETTINGS = {
     range: '1..3600',
     fallback: 20,
     schema: integer(1, 3600),
+  },
+  preprocessing: {
+    meaning: 'exact: as Pillow scales; fast: large JPEGs are decoded smaller',
+    range: 'exact, fast',
+    fallback: 'fast',
+    schema: z.enum(PREPROCESSING_MODES),
   },
   exactBelow: {
     meaning: 'vectors up to which search scans all instead of using the graph',

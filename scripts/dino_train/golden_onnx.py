@@ -46,6 +46,21 @@ class AuthorsAttention(nn.Module):
         return self.proj((self.weights @ v).transpose(1, 2).reshape(batch, count, dim))
 
 
+class JoinedAttention(AuthorsAttention):
+    """Attention as PyTorch's newer exporter takes it apart: batch and heads joined for a while."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, count, dim = x.shape
+        size = dim // HEADS
+        qkv = self.qkv(x).reshape(batch, count, 3, HEADS, size).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        self.keys = k.transpose(1, 2).reshape(batch, count, dim)
+        columns = k.reshape(-1, count, size).transpose(1, 2).reshape(batch, HEADS, size, count)
+        scale = size**-0.25
+        self.weights = ((q * scale) @ (columns * scale)).softmax(dim=-1)
+        return self.proj((self.weights @ v).transpose(1, 2).reshape(batch, count, dim))
+
+
 class SeparateAttention(nn.Module):
     """Queries, keys and values from layers of their own, as in transformers."""
 
@@ -199,6 +214,9 @@ CASES = [
         BATCH,
     ),
     OnnxCase("one-image", lambda: Vector(PlainVit(AuthorsAttention, (4, 5))), 12, ((32, 40),), {}),
+    OnnxCase(
+        "joined-heads", lambda: Vector(PlainVit(JoinedAttention, (2, 3))), 16, ((16, 24),), BATCH
+    ),
     OnnxCase(
         "hidden-state",
         lambda: HiddenState(PlainVit(SeparateAttention)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -69,6 +70,13 @@ CASES = [
     (name, f"{file}/{file}.pth", arch, patch, knn, linear)
     for name, file, arch, patch, knn, linear in DINO_V1
 ] + [(name, path, arch, None, knn, linear) for name, path, arch, knn, linear in DINO_V2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards: pytest would keep hundreds of megabytes per test."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
 
 
 @pytest.fixture
@@ -141,13 +149,13 @@ def test_a_published_model_is_pulled_through_a_cut_connection_and_a_killed_proce
     knn: float,
     linear: float,
     server: FaultyServer,
-    tmp_path: Path,
+    folder: Path,
 ) -> None:
-    file = tmp_path / "weights.pth"
+    file = folder / "weights.pth"
     write_random(file, "pytorch", arch, patch)
     served = server.files[path] = Served(file)
     break_twice(served)
-    data = tmp_path / "data"
+    data = folder / "data"
     kill_midway(name, server, served, data)
     assert [entry.name for entry in (data / "models").iterdir()] == [".downloads"]
 
@@ -176,24 +184,24 @@ def test_a_published_model_is_pulled_through_a_cut_connection_and_a_killed_proce
     ],
 )
 def test_a_repository_of_the_hub_is_pulled_through_a_cut_connection_and_a_killed_process(
-    repository: str, arch: str, patch: int | None, server: FaultyServer, tmp_path: Path
+    repository: str, arch: str, patch: int | None, server: FaultyServer, folder: Path
 ) -> None:
-    folder = tmp_path / "hub"
-    write_random(folder, "huggingface", arch, patch)
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
+    hub = folder / "hub"
+    write_random(hub, "huggingface", arch, patch)
+    (hub / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
     base = f"{repository}/resolve/main/"
     for name in ("config.json", "model.safetensors", "README.md"):
-        server.files[base + name] = Served(folder / name)
+        server.files[base + name] = Served(hub / name)
     served = server.files[base + "model.safetensors"]
     break_twice(served)
-    data = tmp_path / "data"
+    data = folder / "data"
     kill_midway(repository, server, served, data)
 
     installed = pull(repository, server, data)
     expect_ranges(served)
     manifest = installed["manifest"]
     assert installed["name"] == repository.split("/")[1]
-    assert manifest["source"]["sha256"] == sha256_of(folder / "model.safetensors")
+    assert manifest["source"]["sha256"] == sha256_of(hub / "model.safetensors")
     assert manifest["source"]["format"] == "huggingface"
     assert manifest["evaluation"]["published"]["dataset"] == "ImageNet-1k"
     assert manifest["licence"] == "Apache-2.0"

@@ -2,7 +2,7 @@ import { recognise } from './architectures/recognise.js';
 import { backboneOf } from './checkpoints/backbone.js';
 import { CheckpointError } from './checkpoints/checkpoint-error.js';
 import { openCheckpoint } from './checkpoints/open-checkpoint.js';
-import type { ModelDescription } from './onnx/architecture-metadata.js';
+import { architectureMetadata, type ModelDescription } from './onnx/architecture-metadata.js';
 import { GraphBuilder, type Precision } from './onnx/graph-builder.js';
 import { importOnnx } from './onnx/surgery/import-onnx.js';
 import { writeModel, type ModelFile } from './onnx/write-model.js';
@@ -54,7 +54,11 @@ async function convertTensors(options: ConvertOptions): Promise<ConvertedModel> 
     const state = backboneOf(checkpoint, { key });
     const architecture = recognise(state, { arch, patchSize, heads, config: checkpoint.values });
     options.onRecognised?.(architecture);
-    const graph = new GraphBuilder({ name: architecture.variant, precision });
+    const graph = new GraphBuilder({
+      name: architecture.variant,
+      precision,
+      metadata: architectureMetadata(architecture),
+    });
     architecture.build(graph);
     const file = await writeModel(graph, folder, { onProgress, signal });
     return { description: architecture, format: checkpoint.format, file };

@@ -1,6 +1,7 @@
 export type { ImageInfo, ImageLimits } from './decoder.js';
 import { explainingFailure, inspectImage, openImage, type ImageInfo, type ImageLimits } from './decoder.js';
 import type { Pixels } from './pixels.js';
+import type { PreprocessingMode } from './preprocessing-mode.js';
 import { resample, type ResamplePlan, type Size } from './resample.js';
 
 /** Pixels ready for a model, and what the file they came from is. */
@@ -9,13 +10,18 @@ export interface DecodedImage {
   readonly info: ImageInfo;
 }
 
+export interface ImageReaderOptions extends ImageLimits {
+  /** Whether large JPEGs are decoded whole or at a fraction of their size. */
+  readonly preprocessing: PreprocessingMode;
+}
+
 /** Reads images of callers: nothing that they declare is trusted, and whatever fails is a `DinoError`. */
 export interface ImageReader {
   /** Media type and upright size, from the header alone; a file that is cut off later on passes. */
   inspect(bytes: Uint8Array): Promise<ImageInfo>;
   /**
    * The square a model embeds: shorter side scaled to `resize`, then the central `crop` x `crop`, as
-   * torchvision's `Resize(resize, BICUBIC)` and `CenterCrop(crop)` do on a Pillow image.
+   * torchvision's `Resize(resize, BICUBIC)` and `CenterCrop(crop)` do on a Pillow image; nearly so in mode `fast`.
    */
   forEmbedding(bytes: Uint8Array, options: { resize: number; crop: number }): Promise<DecodedImage>;
   /**
@@ -45,34 +51,34 @@ const THUMBNAIL_SIDE = 256;
  * EXIF orientation is applied, colours are converted to sRGB, transparency lies on white, and only the first
  * frame of an animation is read. Decoding runs on libuv's threads.
  */
-export function createImageReader(limits: ImageLimits): ImageReader {
+export function createImageReader(options: ImageReaderOptions): ImageReader {
   async function read(bytes: Uint8Array, planFor: (source: Size) => ResamplePlan): Promise<DecodedImage> {
-    const info = await inspectImage(bytes, limits);
+    const info = await inspectImage(bytes, options);
     const plan = planFor(info);
-    const pixels = await explainingFailure(info.mediaType, limits, () =>
-      resample(openImage(bytes, limits), plan),
+    const pixels = await explainingFailure(info.mediaType, options, () =>
+      resample(openImage(bytes, options), plan, options.preprocessing),
     );
     return { pixels, info };
   }
 
   return {
-    inspect: (bytes) => inspectImage(bytes, limits),
+    inspect: (bytes) => inspectImage(bytes, options),
     forEmbedding: (bytes, { resize, crop }) => read(bytes, (source) => planEmbedding(source, resize, crop)),
     forPatches: (bytes, { longerSide, multipleOf }) =>
       read(bytes, (source) => planPatches(source, longerSide, multipleOf)),
     async crop(bytes, { left, top, width, height }) {
-      const { mediaType } = await inspectImage(bytes, limits);
-      return explainingFailure(mediaType, limits, () =>
-        openImage(bytes, limits)
+      const { mediaType } = await inspectImage(bytes, options);
+      return explainingFailure(mediaType, options, () =>
+        openImage(bytes, options)
           .extract({ left, top, width, height })
           .png({ compressionLevel: 1 })
           .toBuffer(),
       );
     },
     async thumbnail(bytes) {
-      const { mediaType } = await inspectImage(bytes, limits);
-      return explainingFailure(mediaType, limits, () =>
-        openImage(bytes, limits)
+      const { mediaType } = await inspectImage(bytes, options);
+      return explainingFailure(mediaType, options, () =>
+        openImage(bytes, options)
           .resize(THUMBNAIL_SIDE, THUMBNAIL_SIDE, { fit: 'inside', withoutEnlargement: true })
           .webp({ quality: 80 })
           .toBuffer(),

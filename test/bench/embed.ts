@@ -75,7 +75,7 @@ async function prepareAlone(
     intraOpNumThreads: availableParallelism(),
     interOpNumThreads: 1,
   });
-  const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 20 });
+  const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 20, preprocessing: 'exact' });
   const { pixels } = await reader.forEmbedding(photo, preprocessing);
   const batch = new Uint8Array(BATCH * pixels.data.length);
   for (let i = 0; i < BATCH; i++) batch.set(pixels.data, i * pixels.data.length);

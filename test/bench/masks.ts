@@ -128,7 +128,7 @@ async function readPhotos(path: string): Promise<Photo[]> {
     });
 }
 
-const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60 });
+const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60, preprocessing: 'exact' });
 
 async function look(photo: Photo, size: number, extractor: FeatureExtractor): Promise<Sample> {
   const { multipleOf } = extractor.manifest.input;

@@ -129,7 +129,7 @@ const SCENES: Record<string, (query: Photo, ground: Photo, other: Photo) => Prom
 };
 
 class Looker {
-  readonly #reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 20 });
+  readonly #reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 20, preprocessing: 'exact' });
   readonly #manifest: Manifest;
   readonly #extractor: FeatureExtractor;
   readonly #sizes: readonly number[];

@@ -41,7 +41,7 @@ describe('what PyTorch and Pillow make of the same files', () => {
     manifest = manifestSchema.parse(
       JSON.parse(await readFile(new URL('manifest.json', modelFolder), 'utf8')),
     );
-    service = await TestService.start({ model: golden.model });
+    service = await TestService.start({ model: golden.model, preprocessing: 'exact' });
     extractor = await FeatureExtractor.create({
       manifest,
       modelPath: new URL(manifest.file.path, modelFolder).pathname,
@@ -72,7 +72,11 @@ describe('what PyTorch and Pillow make of the same files', () => {
   it.each(golden.images)(
     '$file: the attention of every head has a cosine of 0.999 to it',
     async ({ file, attention }) => {
-      const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 20 });
+      const reader = createImageReader({
+        maxPixels: 50_000_000,
+        timeoutSeconds: 20,
+        preprocessing: 'exact',
+      });
       const { pixels } = await reader.forEmbedding(await read(file), manifest.preprocessing);
       expect([pixels.height, pixels.width]).toEqual(attention.size);
       const features = await extractor.extract(pixels, ['attention']);

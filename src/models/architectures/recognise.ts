@@ -43,7 +43,8 @@ export function recognise(state: StateDict, hints: ArchitectureHints): Architect
   );
 }
 
-function refuseContradiction(architecture: Architecture, { arch, patchSize }: ArchitectureHints): void {
+function refuseContradiction(architecture: Architecture, hints: ArchitectureHints): void {
+  const { arch, patchSize, heads } = hints;
   const { variant, patchSize: actual } = architecture;
   const what = `${variant}/${actual}`;
   const names = [variant, `${variant}_p${actual}`];
@@ -55,6 +56,12 @@ function refuseContradiction(architecture: Architecture, { arch, patchSize }: Ar
   if (patchSize !== undefined && patchSize !== actual) {
     throw new CheckpointError(
       `the tensors are those of ${what}, not of patch size ${patchSize}: leave it out`,
+    );
+  }
+  // Some networks' tensors tell their heads.
+  if (heads !== undefined && heads !== architecture.heads) {
+    throw new CheckpointError(
+      `the tensors are those of ${what} with ${architecture.heads ?? 'no'} attention heads, not ${heads}: leave the number out`,
     );
   }
 }

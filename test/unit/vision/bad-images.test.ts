@@ -4,7 +4,7 @@ import { DinoError } from '#dino/errors.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
 import * as images from '../../support/drawn-scenes.js';
 
-const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 30 });
+const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 30, preprocessing: 'fast' });
 
 async function failure(work: Promise<unknown>): Promise<DinoError> {
   const error: unknown = await work.then(
@@ -114,7 +114,7 @@ describe('what is too large', () => {
   });
 
   it('the limit itself is accepted, one row more is not', async () => {
-    const narrow = createImageReader({ maxPixels: 100 * 80, timeoutSeconds: 30 });
+    const narrow = createImageReader({ maxPixels: 100 * 80, timeoutSeconds: 30, preprocessing: 'fast' });
     const fits = await images.quadrants(100, 80).png().toBuffer();
     const exceeds = await images.quadrants(100, 81).png().toBuffer();
     expect(await narrow.inspect(fits)).toMatchObject({ width: 100, height: 80 });

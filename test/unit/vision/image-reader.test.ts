@@ -7,7 +7,8 @@ import * as images from '../../support/drawn-scenes.js';
 
 const { RED, GREEN, BLUE, YELLOW } = images;
 const WHITE = [255, 255, 255];
-const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 30 });
+const limits = { maxPixels: 50_000_000, timeoutSeconds: 30 };
+const reader = createImageReader({ ...limits, preprocessing: 'exact' });
 
 /** The colour in the middle of each quadrant: top left, top right, bottom left, bottom right. */
 function corners({ data, width, height }: Pixels): number[][] {

@@ -63,18 +63,31 @@ function unscaledKeys(index: GraphIndex, value: string): AttentionFound['keys'] 
   let at = value;
   let transposed = false;
   for (;;) {
-    const node = index.producer(at);
-    const perm = node && permOf(node);
-    if (node?.opType === 'Transpose' && perm?.length === 4) {
-      axes = axes.map((axis) => perm[axis]!);
+    const node = index.isFromImage(at) ? index.producer(at) : undefined;
+    const step = node && (transposing(node) ?? transposingInParts(index, node));
+    if (step !== undefined) {
+      axes = axes.map((axis) => step.perm[axis]!);
       transposed = true;
-      at = node.input[0]!;
+      at = step.input;
     } else if (node?.opType === 'Cast' || node?.opType === 'Identity' || (node && isScaling(index, node))) {
       at = node.input.find((name) => index.isFromImage(name))!;
     } else {
       return transposed ? { value: at, axes } : undefined;
     }
   }
+}
+
+function transposing(node: NodeProto): { perm: readonly number[]; input: string } | undefined {
+  const perm = node.opType === 'Transpose' ? permOf(node) : undefined;
+  return perm?.length === 4 ? { perm, input: node.input[0]! } : undefined;
+}
+
+/** PyTorch's newer exporter joins batch and heads, exchanges the other two axes, and parts them again. */
+function transposingInParts(index: GraphIndex, node: NodeProto): ReturnType<typeof transposing> {
+  const exchange = node.opType === 'Reshape' ? index.producer(node.input[0]) : undefined;
+  if (exchange?.opType !== 'Transpose' || permOf(exchange)?.join() !== '0,2,1') return undefined;
+  const joined = index.producer(exchange.input[0]);
+  return joined?.opType === 'Reshape' ? { perm: [0, 1, 3, 2], input: joined.input[0]! } : undefined;
 }
 
 /** Whether a node multiplies or divides by one number, be it constant or made of a size. */

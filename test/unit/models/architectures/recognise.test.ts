@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ArchitectureHints } from '#dino/models/architectures/architecture.js';
 import { recognise } from '#dino/models/architectures/recognise.js';
 import { CheckpointError } from '#dino/models/checkpoints/checkpoint-error.js';
+import { resnet, xcit } from './convolutional-states.js';
 import { plainMlp, transformer, unread, type Shapes } from './states.js';
 
 /** A ViT of DINO v1: what the other families add is left out. */
@@ -49,6 +50,17 @@ describe('recognise', () => {
     expect(recognise(narrow, { config })).toMatchObject({ variant: 'vit_d48_l2_h4', heads: 4 });
     expect(recognise(narrow, { config, heads: 3 })).toMatchObject({ variant: 'vit_d48_l2_h3', heads: 3 });
     expect(() => recognise(narrow, {})).toThrow('the width 48 does not tell the number of attention heads');
+  });
+
+  it('refuses heads where the tensors tell that there are others, or none', () => {
+    const small12 = unread(xcit({ dim: 384, depth: 12, heads: 8, patchSize: 16 }));
+    expect(recognise(small12, { heads: 8 }).heads).toBe(8);
+    expect(() => recognise(small12, { heads: 6 })).toThrow(
+      'the tensors are those of xcit_small_12/16 with 8 attention heads, not 6: leave the number out',
+    );
+    expect(() => recognise(unread(resnet([3, 4, 6, 3])), { heads: 6 })).toThrow(
+      'the tensors are those of resnet50/32 with no attention heads, not 6: leave the number out',
+    );
   });
 
   it('names the first tensors of a network that it does not know', () => {

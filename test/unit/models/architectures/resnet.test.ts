@@ -2,34 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { recogniseResnet } from '#dino/models/architectures/resnet.js';
 import { CheckpointError } from '#dino/models/checkpoints/checkpoint-error.js';
 import { GraphBuilder } from '#dino/models/onnx/graph-builder.js';
+import { resnet } from './convolutional-states.js';
 import { unread, without, type Shapes } from './states.js';
-
-/** The tensors of a ResNet of bottlenecks in torchvision's names, without a classifier. */
-function resnet(layers: readonly number[], width = 64): Shapes {
-  const shapes: Record<string, readonly number[]> = {};
-  const convolution = (name: string, norm: string, shape: readonly number[]) => {
-    shapes[`${name}.weight`] = shape;
-    for (const leaf of ['weight', 'bias', 'running_mean', 'running_var'])
-      shapes[`${norm}.${leaf}`] = [shape[0]!];
-    shapes[`${norm}.num_batches_tracked`] = [];
-  };
-  convolution('conv1', 'bn1', [width, 3, 7, 7]);
-  let from = width;
-  layers.forEach((count, stage) => {
-    const channels = width * 2 ** stage;
-    for (let index = 0; index < count; index++) {
-      const block = `layer${stage + 1}.${index}`;
-      convolution(`${block}.conv1`, `${block}.bn1`, [channels, from, 1, 1]);
-      convolution(`${block}.conv2`, `${block}.bn2`, [channels, channels, 3, 3]);
-      convolution(`${block}.conv3`, `${block}.bn3`, [4 * channels, channels, 1, 1]);
-      if (index === 0) {
-        convolution(`${block}.downsample.0`, `${block}.downsample.1`, [4 * channels, from, 1, 1]);
-      }
-      from = 4 * channels;
-    }
-  });
-  return shapes;
-}
 
 const recognise = (shapes: Shapes) => recogniseResnet(unread(shapes));
 const resnet50 = resnet([3, 4, 6, 3]);

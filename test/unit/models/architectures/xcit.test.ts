@@ -1,63 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { recogniseXcit } from '#dino/models/architectures/xcit.js';
 import { GraphBuilder } from '#dino/models/onnx/graph-builder.js';
-import { plainMlp, unread, without, type Shapes } from './states.js';
-
-interface XcitOptions {
-  readonly dim: number;
-  readonly depth: number;
-  readonly heads: number;
-  readonly patchSize: 8 | 16;
-}
-
-/** The tensors of an XCiT in the authors' names. */
-function xcit({ dim, depth, heads, patchSize }: XcitOptions): Shapes {
-  const shapes: Record<string, readonly number[]> = {
-    cls_token: [1, 1, dim],
-    'pos_embeder.token_projection.weight': [dim, 64, 1, 1],
-    'pos_embeder.token_projection.bias': [dim],
-    'norm.weight': [dim],
-    'norm.bias': [dim],
-  };
-  const norm = (name: string, channels: number) => {
-    for (const leaf of ['weight', 'bias', 'running_mean', 'running_var'])
-      shapes[`${name}.${leaf}`] = [channels];
-    shapes[`${name}.num_batches_tracked`] = [];
-  };
-  const halvings = Math.log2(patchSize);
-  for (let step = 0; step < halvings; step++) {
-    const to = dim / 2 ** (halvings - 1 - step);
-    shapes[`patch_embed.proj.${2 * step}.0.weight`] = [to, step === 0 ? 3 : to / 2, 3, 3];
-    norm(`patch_embed.proj.${2 * step}.1`, to);
-  }
-  const block = (name: string, branches: number) => {
-    for (let index = 1; index <= branches; index++) {
-      shapes[`${name}.gamma${index}`] = [dim];
-      shapes[`${name}.norm${index}.weight`] = [dim];
-      shapes[`${name}.norm${index}.bias`] = [dim];
-    }
-    const attention: Shapes = {
-      'attn.qkv.weight': [3 * dim, dim],
-      'attn.qkv.bias': [3 * dim],
-      'attn.proj.weight': [dim, dim],
-      'attn.proj.bias': [dim],
-    };
-    for (const [leaf, shape] of Object.entries({ ...attention, ...plainMlp(dim, 4 * dim) })) {
-      shapes[`${name}.${leaf}`] = shape;
-    }
-  };
-  for (let index = 0; index < depth; index++) {
-    block(`blocks.${index}`, 3);
-    shapes[`blocks.${index}.attn.temperature`] = [heads, 1, 1];
-    for (const convolution of ['conv1', 'conv2']) {
-      shapes[`blocks.${index}.local_mp.${convolution}.weight`] = [dim, 1, 3, 3];
-      shapes[`blocks.${index}.local_mp.${convolution}.bias`] = [dim];
-    }
-    norm(`blocks.${index}.local_mp.bn`, dim);
-  }
-  for (const index of [0, 1]) block(`cls_attn_blocks.${index}`, 2);
-  return shapes;
-}
+import { xcit } from './convolutional-states.js';
+import { unread, without, type Shapes } from './states.js';
 
 const recognise = (shapes: Shapes) => recogniseXcit(unread(shapes));
 const small = xcit({ dim: 384, depth: 12, heads: 8, patchSize: 16 });

@@ -51,6 +51,7 @@ describe('an ONNX file that gives less than it could', () => {
     ],
     ['norm-in-parts', 'the same with the norm in ten operators', [[40, 40]]],
     ['one-image', 'attention as the authors write it, batch and size fixed', [[32, 40]]],
+    ['joined-heads', 'keys transposed with batch and heads joined, as newer exporters do', [[16, 24]]],
     ['hidden-state', 'all tokens and a pooled vector, queries and keys from layers of their own', [[32, 32]]],
     [
       'registers-any-size',
