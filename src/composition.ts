@@ -68,7 +68,7 @@ export async function compose(config: Config): Promise<Service> {
   const looker = new PatchLooker({ models, reader });
   const pool = await SegmentationPool.create();
   const attention = new AttentionService(looker);
-  const masks = new MaskService({ looker, pool });
+  const masks = new MaskService({ looker, pool, reader });
   const collections = new CollectionService({ store, models });
   const images = new ImageService({ store, collections, embeddings, reader });
   const search = new SearchService({ store, collections, embeddings });

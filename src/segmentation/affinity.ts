@@ -10,8 +10,25 @@ export interface AffinityOptions {
 
 /** Which rows are alike: a one where the dot product of two rows, or of a row with itself, is above a threshold. */
 export function binaryAffinity({ rows, dimension, above }: AffinityOptions): BitMatrix {
+  const matrix = new BitMatrix(rows.length / dimension);
+  dotProducts(rows, dimension, (row, column, product) => {
+    if (product > above) matrix.join(row, column);
+  });
+  return matrix;
+}
+
+/**
+ * The dot products of every two rows, and of each with itself.
+ *
+ * @param rows [n, dimension]
+ * @param take is told each product; of most pairs once, of some both ways round
+ */
+export function dotProducts(
+  rows: Float64Array,
+  dimension: number,
+  take: (row: number, column: number, product: number) => void,
+): void {
   const size = rows.length / dimension;
-  const matrix = new BitMatrix(size);
   // Rows of zeros fill the last block of three.
   const padded = new Float64Array(Math.ceil(size / BLOCK) * BLOCK * dimension);
   padded.set(rows);
@@ -20,13 +37,11 @@ export function binaryAffinity({ rows, dimension, above }: AffinityOptions): Bit
     for (let column = row; column < size; column += BLOCK) {
       multiplyBlock(padded, dimension, row, column, products);
       for (let entry = 0; entry < products.length; entry++) {
-        if (!(products[entry]! > above)) continue;
         const [first, second] = [row + Math.floor(entry / BLOCK), column + (entry % BLOCK)];
-        if (first < size && second < size) matrix.join(first, second);
+        if (first < size && second < size) take(first, second, products[entry]!);
       }
     }
   }
-  return matrix;
 }
 
 const BLOCK = 3;

@@ -1,4 +1,5 @@
 export type { ImageInfo, ImageLimits } from './decoder.js';
+import { fitWithin } from './backdrop.js';
 import { explainingFailure, inspectImage, openImage, type ImageInfo, type ImageLimits } from './decoder.js';
 import type { Pixels } from './pixels.js';
 import { resample, type ResamplePlan, type Size } from './resample.js';
@@ -24,6 +25,8 @@ export interface ImageReader {
    * There are never more than `ceil(longerSide / multipleOf)` patches a side.
    */
   forPatches(bytes: Uint8Array, options: { longerSide: number; multipleOf: number }): Promise<DecodedImage>;
+  /** The whole image at its own size, scaled down in proportion where it has more than `maxPixels`. */
+  whole(bytes: Uint8Array, options: { maxPixels: number }): Promise<DecodedImage>;
   /** A WebP of at most 256 px on the longer side, never enlarged; transparency is kept, animation is not. */
   thumbnail(bytes: Uint8Array): Promise<Buffer>;
 }
@@ -52,6 +55,11 @@ export function createImageReader(limits: ImageLimits): ImageReader {
     forEmbedding: (bytes, { resize, crop }) => read(bytes, (source) => planEmbedding(source, resize, crop)),
     forPatches: (bytes, { longerSide, multipleOf }) =>
       read(bytes, (source) => planPatches(source, longerSide, multipleOf)),
+    whole: (bytes, { maxPixels }) =>
+      read(bytes, (source) => {
+        const target = fitWithin(source, maxPixels);
+        return { source, target, window: { left: 0, top: 0, ...target } };
+      }),
     async thumbnail(bytes) {
       const { mediaType } = await inspectImage(bytes, limits);
       return explainingFailure(mediaType, limits, () =>
