@@ -82,3 +82,32 @@ def bilateral_solve(rgb: Bytes, target: Floats, options: BilateralOptions) -> Fl
     vertex_of, pixels, matrix = bilateral_system(rgb, options)
     weighted = options.confidence * np.bincount(vertex_of, target.reshape(-1), len(pixels))
     return np.linalg.solve(matrix, weighted)[vertex_of].reshape(target.shape)
+
+
+def refine_masks(rgb: Bytes, masks: list[Bools]) -> list[Bools]:
+    """Masks of patches moved to the edges of a picture.
+
+    Args:
+        rgb: [height, width, 3].
+        masks: [rows, columns] of patches that together cover the picture.
+
+    Returns:
+        Masks of pixels, [height, width]; that of the patches where the solver lost the object.
+    """
+    height, width = rgb.shape[:2]
+    refined = []
+    for mask in masks:
+        rows, columns = mask.shape
+        coarse = mask[cell_of(height, rows)][:, cell_of(width, columns)]
+        spatial = max(1.0, 0.5 * np.sqrt((width / columns) * (height / rows)))
+        options = BilateralOptions(sigma_spatial=spatial)
+        fine = bilateral_solve(rgb, coarse.astype(float), options) > 0.5
+        either = (fine | coarse).sum()
+        overlap = 1.0 if either == 0 else (fine & coarse).sum() / either
+        refined.append(fine if overlap >= 0.5 else coarse)
+    return refined
+
+
+def cell_of(pixels: int, cells: int) -> NDArray[np.int64]:
+    """Which of some cells along a side the centre of each pixel lies in."""
+    return ((np.arange(pixels) + 0.5) * cells / pixels).astype(np.int64)

@@ -1,103 +1,23 @@
-"""TokenCut and LOST as their papers and authors' code state them: plain, slow, in NumPy.
-
-The service's masks are tested against these. `python -m dino_train.reference_masks OUT.json`
-writes the test cases: drawn and random features, and keys of a model on the pictures of
-test/golden.
-"""
+"""Test cases: features and pictures, and what the reference methods find in them."""
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from .bilateral import BilateralOptions, Bytes, bilateral_solve, cell_of, refine_masks
+from .cuts import maskcut, tokencut
+from .lost import lost
+from .parts import Bools, Floats, mask_text
+from .prompts import box_mask, point_mask
+from .spectral import deep_spectral
 
-EPSILON = 1e-5
-# Entries of the eigenvector count as equal within these shares of the largest.
-TIE = 1e-6
-LEVEL = 1e-9
-
-
-def component_of(mask: Bools, seed: tuple[int, int]) -> Bools:
-    """The part of a mask, [height, width], that hangs together with a patch by edges."""
-    kept = np.zeros_like(mask)
-    queue = [seed]
-    while queue:
-        row, column = queue.pop()
-        inside = 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]
-        if not inside or kept[row, column] or not mask[row, column]:
-            continue
-        kept[row, column] = True
-        queue += [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
-    return kept
-
-
-def tokencut(keys: Floats, grid: tuple[int, int], tau: float = 0.2) -> Bools | None:
-    """TokenCut (arXiv:2202.11539), `ncut` of its authors, with the whole matrix and `eigh`.
-
-    Args:
-        keys: [n, D], n = height * width patches row by row.
-        grid: height and width in patches.
-        tau: cosine above which two patches are joined.
-
-    Returns:
-        The mask, [height, width]; None where every two patches are joined, or no two.
-    """
-    n = len(keys)
-    lengths = np.linalg.norm(keys, axis=1, keepdims=True)
-    unit = np.divide(keys, lengths, out=np.zeros_like(keys), where=lengths > 0)
-    joined = unit @ unit.T > tau
-    others = joined[~np.eye(n, dtype=bool)]
-    if others.all() or not others.any():
-        return None
-    weights = np.where(joined, 1.0, EPSILON)
-    root = np.sqrt(weights.sum(axis=1))
-    # (D - W) y = lambda D y is the symmetric problem of D^-1/2 (D - W) D^-1/2, with y = D^-1/2 z.
-    laplacian = np.eye(n) - weights / root[:, None] / root[None, :]
-    _, vectors = np.linalg.eigh(laplacian)
-    cut = vectors[:, 1] / root
-    largest = np.abs(cut).max()
-    side = np.sign(cut - cut.mean())
-    best = np.zeros(grid, bool)
-    # The authors take one of the largest entries: where several are equal, rounding chooses.
-    for seed in np.flatnonzero(np.abs(cut) >= largest * (1 - TIE)):
-        foreground = side[seed] * (cut - cut.mean()) > LEVEL * largest
-        part = component_of(foreground.reshape(grid), divmod(int(seed), grid[1]))
-        if part.sum() > best.sum():
-            best = part
-    return best
-
-
-def lost(keys: Floats, grid: tuple[int, int], candidates: int = 100) -> Bools | None:
-    """LOST (arXiv:2109.14279), `lost` of its authors, with the whole similarity matrix.
-
-    Args:
-        keys: [n, D], n = height * width patches row by row.
-        grid: height and width in patches.
-        candidates: how many patches of the lowest degree may join the seed.
-
-    Returns:
-        The mask, [height, width]; None where it would hold every patch or not even the seed.
-    """
-    similarity = keys @ keys.T
-    without_self = np.where(np.eye(len(keys), dtype=bool), 0, similarity)
-    degrees = (without_self > 0).sum(axis=1)
-    ascending = np.argsort(degrees, kind="stable")
-    seed = int(ascending[0])
-    first = ascending[:candidates]
-    expanded = first[similarity[seed, first] > 0]
-    foreground = similarity[expanded].sum(axis=0) > 0
-    if foreground.all() or not foreground[seed]:
-        return None
-    return component_of(foreground.reshape(grid), divmod(seed, grid[1]))
+Case = dict[str, object]
 
 
 def drawn_keys(rng: np.random.Generator, kind: str, height: int, width: int, dim: int) -> Floats:
@@ -181,23 +101,46 @@ def model_cases(
         yield f"{path.name} by {manifest['name']} {sha256}", (height, width), keys[0].astype(float)
 
 
-def case_document(name: str, grid: tuple[int, int], keys: Floats) -> dict[str, object]:
+def case_document(name: str, grid: tuple[int, int], keys: Floats) -> Case:
     """A case for the file: keys in whole numbers -127..127, and the masks of exactly these."""
     whole = np.round(127 * keys / np.abs(keys).max()).astype(np.int8)
-    exact = whole.astype(float)
-    masks = {"tokencut": tokencut(exact, grid), "lost": lost(exact, grid)}
     return {
         "name": name,
         "height": grid[0],
         "width": grid[1],
         "keys": base64.b64encode(whole.tobytes()).decode("ascii"),
-        **{method: None if mask is None else mask_text(mask) for method, mask in masks.items()},
+        **masks_of(whole.astype(float), grid),
     }
 
 
-def mask_text(mask: Bools) -> str:
-    """Row by row, # inside and . outside, rows apart by a blank."""
-    return " ".join("".join("#" if inside else "." for inside in row) for row in mask)
+def masks_of(keys: Floats, grid: tuple[int, int]) -> Case:
+    """The masks of every method; the click lies, and the box is, in the middle."""
+    box = middle_box(grid)
+    return {
+        "tokencut": text_of(tokencut(keys, grid)),
+        "lost": text_of(lost(keys, grid)),
+        "maskcut": [mask_text(mask) for mask in maskcut(keys, grid)],
+        "deep-spectral": [mask_text(mask) for mask in deep_spectral(keys, grid)],
+        "point": text_of(point_mask(keys, grid, middle_patch(grid))),
+        "box": text_of(box_mask(keys, grid, box)),
+    }
+
+
+def middle_patch(grid: tuple[int, int]) -> int:
+    """The patch in the middle, or right below and right of it."""
+    return grid[0] // 2 * grid[1] + grid[1] // 2
+
+
+def middle_box(grid: tuple[int, int]) -> Bools:
+    """A box of a quarter to three quarters of the patches of each side, rounded down."""
+    box = np.zeros(grid, bool)
+    box[grid[0] // 4 : 3 * grid[0] // 4, grid[1] // 4 : 3 * grid[1] // 4] = True
+    return box
+
+
+def text_of(mask: Bools | None) -> str | None:
+    """A mask as text, None where there is none."""
+    return None if mask is None else mask_text(mask)
 
 
 def keys_of(case: dict) -> Floats:
@@ -206,22 +149,47 @@ def keys_of(case: dict) -> Floats:
     return whole.reshape(case["height"] * case["width"], -1).astype(float)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Writes the file of test cases."""
-    root = Path(__file__).resolve().parents[2]
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--model", type=Path, default=root / "models" / "dino-vitt16-photos")
-    options = parser.parse_args(arguments)
-    golden = root / "test" / "golden"
-    pictures = sorted(path for path in golden.iterdir() if path.suffix in {".png", ".jpg"})
-    cases = [*drawn_cases(), *model_cases(options.model, pictures)]
-    document = {
-        "madeBy": "python -m dino_train.reference_masks, in scripts/",
-        "cases": [case_document(*case) for case in cases],
+PICTURES = (
+    # height and width of the picture, rows and columns of the patches
+    ((24, 32), (4, 5)),
+    ((40, 27), (5, 3)),
+    ((33, 33), (3, 3)),
+    ((9, 50), (2, 9)),
+    ((5, 6), (8, 10)),
+    ((1, 1), (2, 3)),
+)
+
+
+def drawn_pictures(seed: int = 11) -> Iterator[tuple[str, Bytes, Bools]]:
+    """Name, pixels and a mask of patches: noisy pictures of an ellipse, which the mask covers roughly."""
+    rng = np.random.default_rng(seed)
+    for (height, width), (rows, columns) in PICTURES:
+        y, x = np.mgrid[0:height, 0:width]
+        ellipse = ((y + 0.5) / height - 0.45) ** 2 + ((x + 0.5) / width - 0.55) ** 2 < 0.09
+        colours = rng.integers(0, 256, (2, 3))
+        noise = rng.normal(0, 14, (height, width, 3))
+        rgb = np.clip(colours[ellipse.astype(int)] + noise, 0, 255).astype(np.uint8)
+        share = np.zeros((rows, columns))
+        np.add.at(share, (cell_of(height, rows)[:, None], cell_of(width, columns)), ellipse)
+        yield f"{width}x{height} px, {columns}x{rows} patches", rgb, share > 0.3 * share.max()
+
+
+def picture_document(name: str, rgb: Bytes, mask: Bools) -> Case:
+    """A case for the file: the solution on cells of 3 px, and the refined mask."""
+    target = mask[cell_of(len(rgb), len(mask))][:, cell_of(rgb.shape[1], mask.shape[1])]
+    solution = bilateral_solve(rgb, target.astype(float), BilateralOptions(sigma_spatial=3))
+    return {
+        "name": name,
+        "height": rgb.shape[0],
+        "width": rgb.shape[1],
+        "rgb": base64.b64encode(rgb.tobytes()).decode("ascii"),
+        "mask": mask_text(mask),
+        "solution": base64.b64encode(solution.astype("<f4").tobytes()).decode("ascii"),
+        "refined": mask_text(refine_masks(rgb, [mask])[0]),
     }
-    options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    main()
+def pixels_of(case: dict) -> Bytes:
+    """The pixels of a picture of the file, [height, width, 3]."""
+    stored = np.frombuffer(base64.b64decode(case["rgb"]), np.uint8)
+    return stored.reshape(case["height"], case["width"], 3)
