@@ -55,7 +55,8 @@ function nextEigenpair(options: EigenvectorOptions, known: readonly Float64Array
   const basis = [...known];
   const diagonal: number[] = [];
   const offDiagonal: number[] = [];
-  let next = noise(size);
+  // Not the vector that an earlier iteration began with: nothing may be left of that in its eigenspace.
+  let next = noise(size, known.length - 1);
   orthogonalise(next, basis);
   for (;;) {
     const current = unit(next);
@@ -118,12 +119,14 @@ function combine(basis: readonly Float64Array[], weights: Float64Array): Float64
   return unit(sum);
 }
 
-/** Numbers in -0.5..0.5 that follow no pattern an eigenvector could be orthogonal to. */
-function noise(size: number): Float64Array {
+/** Numbers in -0.5..0.5 that follow no pattern an eigenvector could be orthogonal to; others for each `draw`, from 0. */
+function noise(size: number, draw: number): Float64Array {
   let state = 1;
-  return Float64Array.from({ length: size }, () => {
+  const next = () => {
     // Numerical Recipes' linear congruential generator; its high bits are the good ones.
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32 - 0.5;
-  });
+  };
+  for (let skipped = 0; skipped < draw * size; skipped++) next();
+  return Float64Array.from({ length: size }, next);
 }
