@@ -98,10 +98,16 @@ export class BilateralGrid {
    */
   blur(values: Float64Array, blurred: Float64Array): void {
     const neighbours = this.#neighbours;
-    for (let cell = 0, at = 0; cell < this.size; cell++) {
-      let sum = 2 * AXES * values[cell]!;
-      for (const end = at + 2 * AXES; at < end; at++) sum += values[neighbours[at]!]!;
-      blurred[cell] = sum;
+    const { size } = this;
+    for (let cell = 0, at = 0; cell < size; cell++, at += 2 * AXES) {
+      // Spelt out: a loop here takes twice as long.
+      blurred[cell] =
+        2 * AXES * values[cell]! +
+        (values[neighbours[at]!]! + values[neighbours[at + 1]!]!) +
+        (values[neighbours[at + 2]!]! + values[neighbours[at + 3]!]!) +
+        (values[neighbours[at + 4]!]! + values[neighbours[at + 5]!]!) +
+        (values[neighbours[at + 6]!]! + values[neighbours[at + 7]!]!) +
+        (values[neighbours[at + 8]!]! + values[neighbours[at + 9]!]!);
     }
   }
 }

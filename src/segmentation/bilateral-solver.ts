@@ -10,7 +10,7 @@ export interface BilateralSolverOptions {
 /** Rounds of bistochastisation. */
 const ROUNDS = 10;
 /** Length of the remainder at which the system counts as solved, relative to its right side. */
-const TOLERANCE = 1e-9;
+const TOLERANCE = 1e-7;
 const MAX_STEPS = 2000;
 
 /**
@@ -58,7 +58,7 @@ export class BilateralSolver {
   solve(target: Uint8Array): Float64Array {
     const grid = this.#grid;
     const right = new Float64Array(grid.size);
-    target.forEach((value, pixel) => (right[grid.cellOf[pixel]!]! += value));
+    for (let pixel = 0; pixel < target.length; pixel++) right[grid.cellOf[pixel]!]! += target[pixel]!;
     const mean = right.map((sum, cell) => sum / grid.pixelCounts[cell]!);
     for (let cell = 0; cell < grid.size; cell++) right[cell]! *= this.#confidence;
     return this.#conjugateGradients(right, mean);
@@ -67,18 +67,19 @@ export class BilateralSolver {
   /** Golub and Van Loan, Matrix Computations, algorithm 11.5.1, preconditioned by the diagonal. */
   #conjugateGradients(right: Float64Array, solution: Float64Array): Float64Array {
     const size = right.length;
+    const diagonal = this.#diagonal();
+    const rest = new Float64Array(size);
+    const direction = new Float64Array(size);
     const product = new Float64Array(size);
-    const inverse = this.#diagonal().map((entry) => 1 / entry);
     this.#multiply(solution, product);
-    const rest = right.map((entry, at) => entry - product[at]!);
+    for (let at = 0; at < size; at++) rest[at] = right[at]! - product[at]!;
     const enough = TOLERANCE ** 2 * dot(right, right);
-    let direction = new Float64Array(size);
-    let before = 1;
+    let before = Infinity;
     for (let step = 0; step < MAX_STEPS && dot(rest, rest) > enough; step++) {
-      const scaled = rest.map((entry, at) => entry * inverse[at]!);
-      const now = dot(rest, scaled);
-      const share = step === 0 ? 0 : now / before;
-      direction = scaled.map((entry, at) => entry + share * direction[at]!);
+      let now = 0;
+      for (let at = 0; at < size; at++) now += rest[at]! ** 2 / diagonal[at]!;
+      const share = now / before;
+      for (let at = 0; at < size; at++) direction[at] = rest[at]! / diagonal[at]! + share * direction[at]!;
       this.#multiply(direction, product);
       const length = now / dot(direction, product);
       for (let at = 0; at < size; at++) {
@@ -93,12 +94,13 @@ export class BilateralSolver {
   /** Writes A times a vector into `product`. */
   #multiply(vector: Float64Array, product: Float64Array): void {
     const { size, pixelCounts } = this.#grid;
-    const scaled = this.#scaled;
-    for (let cell = 0; cell < size; cell++) scaled[cell] = this.#scale[cell]! * vector[cell]!;
+    const [scale, mass, scaled] = [this.#scale, this.#mass, this.#scaled];
+    const [smoothness, confidence] = [this.#smoothness, this.#confidence];
+    for (let cell = 0; cell < size; cell++) scaled[cell] = scale[cell]! * vector[cell]!;
     this.#grid.blur(scaled, product);
     for (let cell = 0; cell < size; cell++) {
-      const smooth = this.#mass[cell]! * vector[cell]! - this.#scale[cell]! * product[cell]!;
-      product[cell] = this.#smoothness * smooth + this.#confidence * pixelCounts[cell]! * vector[cell]!;
+      const smooth = mass[cell]! * vector[cell]! - scale[cell]! * product[cell]!;
+      product[cell] = smoothness * smooth + confidence * pixelCounts[cell]! * vector[cell]!;
     }
   }
 
