@@ -19,8 +19,7 @@ export interface RefinedMask {
   readonly isRefined: boolean;
 }
 
-/** Side of a cell as a share of a patch's. */
-const SPATIAL_SHARE = 0.5;
+/** In levels of 0..255. */
 const LUMA = 16;
 const CHROMA = 8;
 
@@ -29,14 +28,15 @@ const LEAST_OVERLAP = 0.5;
 
 /**
  * Moves the edges of masks of patches to the edges of the photo, by the fast bilateral solver: the target is the
- * mask, trusted equally everywhere, and a pixel is inside where the solution is above 0.5. Cells of the grid are half
- * a patch wide, so that the result doesn't depend on the photo's size; colours as in TokenCut, section 4.4
- * (https://arxiv.org/abs/2202.11539). As there, a refined mask that has lost most of the object is given up.
+ * mask, trusted equally everywhere, and a pixel is inside where the solution is above 0.5. Cells of the grid are as
+ * wide as a patch, so that the result doesn't depend on the photo's size, and as fine in colour as in the code of
+ * TokenCut (https://github.com/YangtaoWANG95/TokenCut), where they are 16 px wide, as a patch is there. As there, a
+ * refined mask that has lost most of the object is given up; unlike there, holes and separate parts stay.
  */
 export function refineMasks({ pixels, grid, masks }: RefineOptions): RefinedMask[] {
   const { width, height } = pixels;
   const patchArea = (width / grid.width) * (height / grid.height);
-  const spatial = Math.max(1, SPATIAL_SHARE * Math.sqrt(patchArea));
+  const spatial = Math.max(1, Math.sqrt(patchArea));
   const cells = new BilateralGrid(pixels, { spatial, luma: LUMA, chroma: CHROMA });
   const solver = new BilateralSolver(cells);
   return masks.map((mask) => {
