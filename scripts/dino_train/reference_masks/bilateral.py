@@ -99,7 +99,7 @@ def refine_masks(rgb: Bytes, masks: list[Bools]) -> list[Bools]:
     for mask in masks:
         rows, columns = mask.shape
         coarse = mask[cell_of(height, rows)][:, cell_of(width, columns)]
-        spatial = max(1.0, 0.5 * np.sqrt((width / columns) * (height / rows)))
+        spatial = max(1.0, np.sqrt((width / columns) * (height / rows)))
         options = BilateralOptions(sigma_spatial=spatial)
         fine = bilateral_solve(rgb, coarse.astype(float), options) > 0.5
         either = (fine | coarse).sum()

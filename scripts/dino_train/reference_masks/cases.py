@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from .bilateral import BilateralOptions, Bytes, bilateral_solve, cell_of, refine_masks
@@ -101,9 +102,14 @@ def model_cases(
         yield f"{path.name} by {manifest['name']} {sha256}", (height, width), keys[0].astype(float)
 
 
+def whole_keys(keys: Floats) -> NDArray[np.int8]:
+    """Keys in whole numbers -127..127."""
+    return np.round(127 * keys / np.abs(keys).max()).astype(np.int8)
+
+
 def case_document(name: str, grid: tuple[int, int], keys: Floats) -> Case:
-    """A case for the file: keys in whole numbers -127..127, and the masks of exactly these."""
-    whole = np.round(127 * keys / np.abs(keys).max()).astype(np.int8)
+    """A case for the file: keys in whole numbers, and the masks of exactly these."""
+    whole = whole_keys(keys)
     return {
         "name": name,
         "height": grid[0],
@@ -161,7 +167,7 @@ PICTURES = (
 
 
 def drawn_pictures(seed: int = 11) -> Iterator[tuple[str, Bytes, Bools]]:
-    """Name, pixels and a mask of patches: noisy pictures of an ellipse, which the mask covers roughly."""
+    """Name, pixels and a mask of patches: noisy pictures of an ellipse, roughly covered."""
     rng = np.random.default_rng(seed)
     for (height, width), (rows, columns) in PICTURES:
         y, x = np.mgrid[0:height, 0:width]
