@@ -49,11 +49,7 @@ export function addMaskCommand(program: Command): void {
       integer(1, 10),
     )
     .option('--point <x,y>', 'mask the object under a point, in px of the image', numbers('x,y'))
-    .option(
-      '--box <x,y,w,h>',
-      'mask the object in a box, in px of the image',
-      numbers('x,y,width,height'),
-    )
+    .option('--box <x,y,w,h>', 'mask the object in a box, in px of the image', numbers('x,y,width,height'))
     .addOption(
       new Option('--refine <how>', 'move the edges of the masks to those of the photo')
         .choices(['none', 'bilateral'])

@@ -730,7 +730,7 @@ export interface components {
             box?: string;
             /**
              * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
-             *     (`bilateral`, arXiv:1511.03296), on up to 2 megapixels.
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
              * @enum {string}
              */
             refine?: "none" | "bilateral";
@@ -786,7 +786,7 @@ export interface components {
             box?: string;
             /**
              * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
-             *     (`bilateral`, arXiv:1511.03296), on up to 2 megapixels.
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
              * @enum {string}
              */
             refine?: "none" | "bilateral";
@@ -1493,7 +1493,7 @@ export interface operations {
                 box?: string;
                 /**
                  * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
-                 *     (`bilateral`, arXiv:1511.03296), on up to 2 megapixels.
+                 *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
                  */
                 refine?: "none" | "bilateral";
                 /** @description For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */

@@ -1,16 +1,11 @@
-import type { CompressedRle } from '../segmentation/rle.js';
-import type { CocoDocument } from './dto/segmentation.dto.js';
+import type { CocoDocument, Mask } from './dto/segmentation.dto.js';
 
 export interface CocoSource {
   readonly fileName: string;
   readonly width: number;
   readonly height: number;
-  readonly masks: readonly {
-    readonly rle: CompressedRle;
-    readonly area: number;
-    readonly bbox: readonly number[];
-    readonly score: number;
-  }[];
+  /** With their run lengths. */
+  readonly masks: readonly Mask[];
 }
 
 /**
@@ -25,9 +20,9 @@ export function cocoDocument({ fileName, width, height, masks }: CocoSource): Co
       id: index + 1,
       image_id: 1,
       category_id: 1,
-      segmentation: { size: [...rle.size], counts: rle.counts },
+      segmentation: rle!,
       area,
-      bbox: [...bbox],
+      bbox,
       iscrowd: 0,
       score,
     })),

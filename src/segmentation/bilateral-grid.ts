@@ -39,7 +39,13 @@ export class BilateralGrid {
     ].map((last) => last + 3);
     const strides = [1];
     for (let axis = 1; axis < AXES; axis++) strides.push(strides[axis - 1]! * extents[axis - 1]!);
-    const [, strideY, strideLuma, strideBlue, strideRed] = strides as [number, number, number, number, number];
+    const [, strideY, strideLuma, strideBlue, strideRed] = strides as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     const numbers = new Map<number, number>();
     const places: number[] = [];
     const counts: number[] = [];

@@ -44,7 +44,8 @@ export class BilateralSolver {
       grid.blur(this.#scale, this.#mass);
       for (let cell = 0; cell < grid.size; cell++) {
         const scale = this.#scale[cell]!;
-        if (round < ROUNDS) this.#scale[cell] = Math.sqrt((scale * grid.pixelCounts[cell]!) / this.#mass[cell]!);
+        if (round < ROUNDS)
+          this.#scale[cell] = Math.sqrt((scale * grid.pixelCounts[cell]!) / this.#mass[cell]!);
         else this.#mass[cell]! *= scale;
       }
     }

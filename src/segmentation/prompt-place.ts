@@ -27,13 +27,12 @@ export function patchAt([x, y]: Point, size: ImageSize, grid: Grid): number {
  * @returns one byte a patch, 1 inside and 0 outside
  * @throws DinoError `invalid-request` for a box without extent, or beside the image
  */
-export function patchesIn(
-  box: Box,
-  { width, height }: ImageSize,
-  grid: Grid,
-): Uint8Array {
+export function patchesIn(box: Box, { width, height }: ImageSize, grid: Grid): Uint8Array {
   if (!(box[2] > 0 && box[3] > 0)) {
-    throw new DinoError('invalid-request', `The box ${box.join(',')} has no extent: it is x,y,width,height in px.`);
+    throw new DinoError(
+      'invalid-request',
+      `The box ${box.join(',')} has no extent: it is x,y,width,height in px.`,
+    );
   }
   const [left, right] = [Math.max(0, box[0]), Math.min(width, box[0] + box[2])];
   const [top, bottom] = [Math.max(0, box[1]), Math.min(height, box[1] + box[3])];
@@ -46,6 +45,7 @@ export function patchesIn(
     const y = ((Math.floor(patch / grid.width) + 0.5) * height) / grid.height;
     return x >= left && x < right && y >= top && y < bottom ? 1 : 0;
   });
-  if (!cells.includes(1)) cells[patchAt([(left + right) / 2, (top + bottom) / 2], { width, height }, grid)] = 1;
+  if (!cells.includes(1))
+    cells[patchAt([(left + right) / 2, (top + bottom) / 2], { width, height }, grid)] = 1;
   return cells;
 }

@@ -72,7 +72,7 @@ function maskRows(mask: CellMask, inside: number): RowRun[] {
     if (count === 0) continue;
     const pixels = new Uint8Array(mask.width).fill(OUTSIDE);
     for (let column = 0; column < grid.width; column++) {
-      if (cells[row * grid.width + column] !== 0) pixels.fill(inside, columns[column]!, columns[column + 1]!);
+      if (cells[row * grid.width + column] !== 0) pixels.fill(inside, columns[column], columns[column + 1]);
     }
     runs.push({ row: pixels, count });
   }
@@ -89,7 +89,10 @@ function outlinedRows(mask: CellMask, thickness: number): RowRun[] {
   const row = (y: number) => pixels.subarray(y * width, (y + 1) * width);
   // How many rows, up to this one, are inside without a gap, with all that lies within `thickness` to the sides.
   const heights = new Uint32Array(width).fill(thickness);
-  const runs: RowRun[] = Array.from({ length: height }, (_, y) => ({ row: Uint8Array.from(row(y)), count: 1 }));
+  const runs: RowRun[] = Array.from({ length: height }, (_, y) => ({
+    row: Uint8Array.from(row(y)),
+    count: 1,
+  }));
   for (let y = 0; y < height + thickness; y++) {
     const wide = wideParts(row(Math.min(y, height - 1)), thickness);
     const outlined = y - thickness;

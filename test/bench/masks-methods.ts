@@ -62,12 +62,7 @@ export async function scoreMethods(sample: Sample, threshold: number, sheet: Sco
 }
 
 /** Scores trivial answers, and ways of choosing among heads: a few, or where `isDetailed` all. */
-export function scoreHeads(
-  sample: Sample,
-  threshold: number,
-  isDetailed: boolean,
-  sheet: ScoreSheet,
-): void {
+export function scoreHeads(sample: Sample, threshold: number, isDetailed: boolean, sheet: ScoreSheet): void {
   const { heads, grid, sharesOf } = sample;
   const masks: HeadMask[] = heads.map((attention) => ({
     attention,

@@ -77,7 +77,15 @@ export async function look(
   if (truth.length !== width * height) throw new Error('the mask is not of the size of its photo');
   const features = { keys: keys!, dimension: keys!.length / n, grid };
   const prompts = promptsOf(truth, width, height);
-  return { pixels, truth, heads, features, grid, ...prompts, sharesOf: patchShares(truth, width, height, grid) };
+  return {
+    pixels,
+    truth,
+    heads,
+    features,
+    grid,
+    ...prompts,
+    sharesOf: patchShares(truth, width, height, grid),
+  };
 }
 
 /** Runs work and notes how long it took. */

@@ -45,39 +45,36 @@ function measure(mask: Uint8Array, width: number): { area: number; bbox: number[
 }
 
 describe.each(METHODS)('POST /v1/masks with the method %s', (method, query) => {
-  it.each(['none', 'bilateral'])(
-    'tells of the same pixels in every format, refined: %s',
-    async (refine) => {
-      const options = { method, ...query, refine, size: 240 };
-      const rle = await masksOf(scene.bytes, options);
-      expect(rle.status).toBe(200);
-      expect(rle.body).toMatchObject({ method, width: 331, height: 247 });
-      // To `lost`, all of this model's keys here are alike.
-      expect(rle.body.masks.length > 0).toBe(method !== 'lost');
-      const png = await masksOf(scene.bytes, { ...options, format: 'png' });
-      const polygon = await masksOf(scene.bytes, { ...options, format: 'polygon' });
-      const coco = await masksOf(scene.bytes, { ...options, format: 'coco' });
-      expect(coco.body.annotations).toHaveLength(rle.body.masks.length);
-      for (const [i, mask] of rle.body.masks.entries()) {
-        const pixels = decodeRle(mask.rle);
-        expect(measure(pixels, 331)).toEqual({ area: mask.area, bbox: mask.bbox });
-        expect(mask.score).toBeGreaterThanOrEqual(0);
-        expect(mask.score).toBeLessThanOrEqual(1);
-        const bytes = Buffer.from(png.body.masks[i].png.split(',')[1], 'base64');
-        const { data, info } = await sharp(bytes).greyscale().raw().toBuffer({ resolveWithObject: true });
-        expect([info.width, info.height]).toEqual([331, 247]);
-        expect(Buffer.compare(data, Buffer.from(pixels.map((value) => value * 255)))).toBe(0);
-        const { rle: _, ...common } = mask;
-        expect(polygon.body.masks[i]).toMatchObject(common);
-        expect(maskIou(fillRings(polygon.body.masks[i].polygon, 331, 247), pixels)).toBe(1);
-        const { score, area, bbox } = mask;
-        expect(coco.body.annotations[i]).toEqual({
-          ...{ id: i + 1, image_id: 1, category_id: 1, iscrowd: 0 },
-          ...{ score, area, bbox, segmentation: mask.rle },
-        });
-      }
-    },
-  );
+  it.each(['none', 'bilateral'])('tells of the same pixels in every format, refined: %s', async (refine) => {
+    const options = { method, ...query, refine, size: 240 };
+    const rle = await masksOf(scene.bytes, options);
+    expect(rle.status).toBe(200);
+    expect(rle.body).toMatchObject({ method, width: 331, height: 247 });
+    // To `lost`, all of this model's keys here are alike.
+    expect(rle.body.masks.length > 0).toBe(method !== 'lost');
+    const png = await masksOf(scene.bytes, { ...options, format: 'png' });
+    const polygon = await masksOf(scene.bytes, { ...options, format: 'polygon' });
+    const coco = await masksOf(scene.bytes, { ...options, format: 'coco' });
+    expect(coco.body.annotations).toHaveLength(rle.body.masks.length);
+    for (const [i, mask] of rle.body.masks.entries()) {
+      const pixels = decodeRle(mask.rle);
+      expect(measure(pixels, 331)).toEqual({ area: mask.area, bbox: mask.bbox });
+      expect(mask.score).toBeGreaterThanOrEqual(0);
+      expect(mask.score).toBeLessThanOrEqual(1);
+      const bytes = Buffer.from(png.body.masks[i].png.split(',')[1], 'base64');
+      const { data, info } = await sharp(bytes).greyscale().raw().toBuffer({ resolveWithObject: true });
+      expect([info.width, info.height]).toEqual([331, 247]);
+      expect(Buffer.compare(data, Buffer.from(pixels.map((value) => value * 255)))).toBe(0);
+      const { rle: _, ...common } = mask;
+      expect(polygon.body.masks[i]).toMatchObject(common);
+      expect(maskIou(fillRings(polygon.body.masks[i].polygon, 331, 247), pixels)).toBe(1);
+      const { score, area, bbox } = mask;
+      expect(coco.body.annotations[i]).toEqual({
+        ...{ id: i + 1, image_id: 1, category_id: 1, iscrowd: 0 },
+        ...{ score, area, bbox, segmentation: mask.rle },
+      });
+    }
+  });
 
   it('answers for a blank image, a strip, and images smaller than a patch', async () => {
     for (const [width, height] of [
@@ -113,11 +110,12 @@ describe.each(METHODS)('POST /v1/masks with the method %s', (method, query) => {
 
 describe('POST /v1/masks', () => {
   it('finds nothing, which is no error, where a single patch is all there is', async () => {
-    for (const [method, query] of METHODS.filter(([name]) => name !== 'attention')) {
-      const prompts = { ...query, ...(method === 'point' ? { point: '0,0' } : {}) };
-      const box = method === 'box' ? { box: '0,0,1,1' } : {};
+    const prompts: Call['query'] = { point: '0,0', box: '0,0,1,1' };
+    for (const [method] of METHODS.filter(([name]) => name !== 'attention')) {
+      const prompt = Object.entries(prompts).filter(([name]) => name === method);
       for (const format of ['rle', 'polygon', 'png']) {
-        const answer = await masksOf(await plainPng(1, 1), { method, ...prompts, ...box, size: 16, format });
+        const query = { method, size: 16, format, ...Object.fromEntries(prompt) };
+        const answer = await masksOf(await plainPng(1, 1), query);
         expect([method, answer.status, answer.body.masks]).toEqual([method, 200, []]);
       }
     }

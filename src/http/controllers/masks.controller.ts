@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import {
   Body,
   Controller,
@@ -15,13 +16,7 @@ import type { FoundMask, MaskService } from '../../segmentation/mask.service.js'
 import type { Box, Point } from '../../segmentation/prompt-place.js';
 import { cocoDocument } from '../coco-document.js';
 import type { Problem } from '../dto/problem.dto.js';
-import type {
-  CocoDocument,
-  Mask,
-  MaskOptions,
-  MaskRequest,
-  MaskResponse,
-} from '../dto/segmentation.dto.js';
+import type { CocoDocument, Mask, MaskOptions, MaskRequest, MaskResponse } from '../dto/segmentation.dto.js';
 import type { ImageInput } from '../image-input.js';
 import { parseNumbers } from '../options.js';
 import { sendBytes, wantsPng } from '../responses.js';
@@ -74,17 +69,14 @@ export class MasksController extends Controller {
       return sendBytes(this, png, 'image/png') as unknown as MaskResponse;
     }
     const { width, height } = found.info;
-    if (format === 'coco') {
-      const masks = found.masks.map((mask) => ({ ...mask, rle: this.#masks.runLengths(mask) }));
-      return cocoDocument({ fileName: nameOf(request, body), width, height, masks });
+    const masks: Mask[] = [];
+    for (const mask of found.masks) {
+      masks.push(await this.#describe(mask, format === 'coco' ? 'rle' : format));
+      // Others have their turn between two masks.
+      await setImmediate();
     }
-    return {
-      model: found.model.name,
-      method: found.method,
-      width,
-      height,
-      masks: await Promise.all(found.masks.map((mask) => this.#describe(mask, format))),
-    };
+    if (format === 'coco') return cocoDocument({ fileName: nameOf(request, body), width, height, masks });
+    return { model: found.model.name, method: found.method, width, height, masks };
   }
 
   async #describe(mask: FoundMask, format: 'rle' | 'polygon' | 'png'): Promise<Mask> {

@@ -84,7 +84,7 @@ export interface MaskOptions {
   box?: string;
   /**
    * How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
-   * (`bilateral`, arXiv:1511.03296), on up to 2 megapixels.
+   * (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
    */
   refine?: 'none' | 'bilateral';
   /** For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */

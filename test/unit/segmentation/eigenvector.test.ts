@@ -121,9 +121,12 @@ describe('several eigenvectors', () => {
   it('of an eigenvalue that occurs three times are three, at right angles', () => {
     const values = [1, 0.5, 0.5, 0.5, 0.2, 0.1];
     const pairs = nextEigenvectors({ multiply: diagonalProduct(values), first: axis(6, 0) }, 4);
-    expect(pairs.map(({ value }) => value.toFixed(9))).toEqual(['0.5', '0.5', '0.5', '0.2'].map((text) => Number(text).toFixed(9)));
+    expect(pairs.map(({ value }) => value.toFixed(9))).toEqual(
+      ['0.5', '0.5', '0.5', '0.2'].map((text) => Number(text).toFixed(9)),
+    );
     pairs.forEach(({ vector }, index) => {
-      for (const { vector: other } of pairs.slice(0, index)) expect(absoluteCosine(vector, other)).toBeLessThan(1e-9);
+      for (const { vector: other } of pairs.slice(0, index))
+        expect(absoluteCosine(vector, other)).toBeLessThan(1e-9);
     });
   });
 

@@ -16,7 +16,8 @@ describe("Otsu's threshold", () => {
       const values = Array.from({ length: count }, () => Math.floor(random() * 20) - 7);
       const level = otsuLevel(Float64Array.from(values));
       const within = (limit: number) =>
-        variance(values.filter((value) => value <= limit)) + variance(values.filter((value) => value > limit));
+        variance(values.filter((value) => value <= limit)) +
+        variance(values.filter((value) => value > limit));
       const limits = [...new Set(values)].sort((a, b) => a - b).slice(0, -1);
       if (limits.length === 0) {
         expect(level).toBeUndefined();

@@ -38,7 +38,12 @@ describe('a point', () => {
     const drawn = drawKeys({ grid: { height: 14, width: 14 } });
     const patch = drawn.truth.indexOf(0);
     const [mask] = pointMasks({ ...drawn, patch });
-    expect(maskIou(mask!.cells, drawn.truth.map((inside) => 1 - inside))).toBeGreaterThan(0.9);
+    expect(
+      maskIou(
+        mask!.cells,
+        drawn.truth.map((inside) => 1 - inside),
+      ),
+    ).toBeGreaterThan(0.9);
   });
 
   it('chooses between two objects, also those that are alike', () => {
@@ -65,7 +70,8 @@ describe('a point', () => {
   });
 
   it('outside the grid is a mistake of the caller', () => {
-    for (const patch of [-1, 6, NaN]) expect(() => pointMasks({ ...markedKeys('aab abb'), patch })).toThrow(RangeError);
+    for (const patch of [-1, 6, NaN])
+      expect(() => pointMasks({ ...markedKeys('aab abb'), patch })).toThrow(RangeError);
   });
 });
 
@@ -83,7 +89,9 @@ describe('a box', () => {
     const box = Uint8Array.from('##..... ##..... ....... ....... ...#...'.replaceAll(' ', ''), (mark) =>
       mark === '#' ? 1 : 0,
     );
-    expect(picture(boxMasks({ ...features, box })[0]!, features)).toBe('##..... ##..... ....... ....... .......');
+    expect(picture(boxMasks({ ...features, box })[0]!, features)).toBe(
+      '##..... ##..... ....... ....... .......',
+    );
   });
 
   it('around every patch, or none, finds nothing', () => {

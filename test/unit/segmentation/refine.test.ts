@@ -21,17 +21,20 @@ function pixelsOf({ rgb, width, height }: DrawnScene) {
 }
 
 describe('a refined mask', () => {
-  it.each(SCENE_CLASSES)('of a %s is that of the drawn shape, where the patches cover it roughly', async (className) => {
-    for (const seed of [1, 2]) {
-      const scene = await drawScene({ className, seed });
-      const cells = coarseMask(scene);
-      const [refined] = refineMasks({ pixels: pixelsOf(scene), grid: GRID, masks: [cells] });
-      const coarse = expandMask({ cells, grid: GRID, width: scene.width, height: scene.height });
-      expect(refined!.isRefined).toBe(true);
-      expect(maskIou(refined!.pixels, scene.truth)).toBeGreaterThan(0.95);
-      expect(maskIou(refined!.pixels, scene.truth)).toBeGreaterThan(maskIou(coarse, scene.truth));
-    }
-  });
+  it.each(SCENE_CLASSES)(
+    'of a %s is that of the drawn shape, where the patches cover it roughly',
+    async (className) => {
+      for (const seed of [1, 2]) {
+        const scene = await drawScene({ className, seed });
+        const cells = coarseMask(scene);
+        const [refined] = refineMasks({ pixels: pixelsOf(scene), grid: GRID, masks: [cells] });
+        const coarse = expandMask({ cells, grid: GRID, width: scene.width, height: scene.height });
+        expect(refined!.isRefined).toBe(true);
+        expect(maskIou(refined!.pixels, scene.truth)).toBeGreaterThan(0.95);
+        expect(maskIou(refined!.pixels, scene.truth)).toBeGreaterThan(maskIou(coarse, scene.truth));
+      }
+    },
+  );
 
   it('is its own for each mask of one picture', async () => {
     const scene = await drawScene({ className: 'disc-on-stripes' });

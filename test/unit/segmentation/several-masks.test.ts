@@ -13,9 +13,12 @@ function scene(
 ): KeyFeatures & { truth: (letter: string) => Uint8Array } {
   const marks = Array.from({ length: grid.height * grid.width }, () => '.');
   for (const [letter, row, column, height, width] of objects) {
-    for (let y = row; y < row + height; y++) marks.fill(letter, y * grid.width + column, y * grid.width + column + width);
+    for (let y = row; y < row + height; y++)
+      marks.fill(letter, y * grid.width + column, y * grid.width + column + width);
   }
-  const lines = Array.from({ length: grid.height }, (_, y) => marks.slice(y * grid.width, (y + 1) * grid.width).join(''));
+  const lines = Array.from({ length: grid.height }, (_, y) =>
+    marks.slice(y * grid.width, (y + 1) * grid.width).join(''),
+  );
   const features = markedKeys(lines.join(' '));
   const random = createRandom(6);
   return {
@@ -41,7 +44,9 @@ describe('maskcut', () => {
       const ious = masks.map(({ cells }) => maskIou(cells, features.truth(letter)));
       expect(Math.max(...ious)).toBe(1);
     }
-    const covered = masks[0]!.cells.map((_, patch) => masks.reduce((sum, { cells }) => sum + cells[patch]!, 0));
+    const covered = masks[0]!.cells.map((_, patch) =>
+      masks.reduce((sum, { cells }) => sum + cells[patch]!, 0),
+    );
     expect(Math.max(...covered)).toBe(1);
   });
 
@@ -60,7 +65,9 @@ describe('maskcut', () => {
   it('takes no object of a hundredth of the patches or less after the first', () => {
     // 352 patches: three are less than a hundredth, four are more.
     const second = (width: number) => [OBJECTS[0], ['b', 12, 12, 1, width] as const];
-    expect(maskCutMasks(scene(GRID, second(4))).map(({ cells }) => cells.reduce((a, b) => a + b))).toContain(4);
+    expect(maskCutMasks(scene(GRID, second(4))).map(({ cells }) => cells.reduce((a, b) => a + b))).toContain(
+      4,
+    );
     const masks = maskCutMasks(scene(GRID, second(3)));
     expect(masks.slice(1).every(({ cells }) => cells.reduce((a, b) => a + b) > 3)).toBe(true);
   });
@@ -108,8 +115,11 @@ describe('deep-spectral', () => {
 
   it('has a mask for each eigenvector asked for, and no more than there are', () => {
     const features = scene(GRID, OBJECTS, 0.5);
-    for (const objects of [1, 2, 7]) expect(deepSpectralMasks({ ...features, objects })).toHaveLength(objects);
-    expect(deepSpectralMasks({ ...scene({ height: 2, width: 2 }, [['a', 0, 0, 1, 2]]), objects: 9 })).toHaveLength(3);
+    for (const objects of [1, 2, 7])
+      expect(deepSpectralMasks({ ...features, objects })).toHaveLength(objects);
+    expect(
+      deepSpectralMasks({ ...scene({ height: 2, width: 2 }, [['a', 0, 0, 1, 2]]), objects: 9 }),
+    ).toHaveLength(3);
   });
 
   it('finds nothing where every two patches are equally alike', () => {

@@ -129,7 +129,7 @@ describe('the mask on its photo', () => {
     pixels.forEach((inside, at) => {
       const [x, y] = [at % width, Math.floor(at / width)];
       const isOutline = inside === 1 && around.some((dy) => around.some((dx) => !isInside(x + dx, y + dy)));
-      if ((data[3 * at]! > 250) !== isOutline) wrong++;
+      if (data[3 * at]! > 250 !== isOutline) wrong++;
     });
     expect(wrong).toBe(0);
   });
