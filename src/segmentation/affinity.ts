@@ -36,9 +36,12 @@ export function dotProducts(
   for (let row = 0; row < size; row += BLOCK) {
     for (let column = row; column < size; column += BLOCK) {
       multiplyBlock(padded, dimension, row, column, products);
-      for (let entry = 0; entry < products.length; entry++) {
-        const [first, second] = [row + Math.floor(entry / BLOCK), column + (entry % BLOCK)];
-        if (first < size && second < size) take(first, second, products[entry]!);
+      const height = Math.min(BLOCK, size - row);
+      const width = Math.min(BLOCK, size - column);
+      for (let down = 0; down < height; down++) {
+        for (let across = 0; across < width; across++) {
+          take(row + down, column + across, products[down * BLOCK + across]!);
+        }
       }
     }
   }
