@@ -1,14 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import { DinoError } from '../errors.js';
-import type { Features, Grid } from '../inference/features.js';
+import type { Grid } from '../inference/features.js';
 import type { Model } from '../models/model-registry.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 import { renderCutout, renderMask, renderMaskOverlay } from '../vision/render-mask.js';
 import { attentionMasks, type AttentionMask, type HeadChoice } from './attention-mask.js';
 import { outlineOf, type Ring } from './outline.js';
-import { headRows, type LookOptions, type PatchLooker } from './patch-looker.js';
+import { headRows, type Look, type LookOptions, type PatchLooker } from './patch-looker.js';
 import { maskArea, maskBox, type BoundingBox } from './pixel-mask.js';
-import { patchAt, patchesIn, type Box, type ImageSize, type Point } from './prompt-place.js';
+import { patchAt, patchesIn, type Box, type Point } from './prompt-place.js';
 import { encodeRle, type CompressedRle } from './rle.js';
 import type { SegmentationPool, SegmentationTask } from './segmentation-pool.js';
 
@@ -77,13 +77,10 @@ export class MaskService {
   async find(bytes: Uint8Array, request: MaskRequest, signal?: AbortSignal): Promise<FoundMasks> {
     const method = methodOf(request);
     const wanted = method === 'attention' ? 'attention' : 'keys';
-    const { model, info, features } = await this.#looker.look(bytes, [wanted], request, signal);
-    const { grid } = features;
+    const look = await this.#looker.look(bytes, [wanted], request, signal);
+    const { model, info } = look;
     const { width, height } = info;
-    const found = (await this.#masks(method, features, info, request, signal)).map((mask) => ({
-      ...mask,
-      grid,
-    }));
+    const found = await this.#masks(look, { ...request, method }, signal);
     const onGrid = request.refine === 'bilateral' ? await this.#refine(bytes, found, signal) : found;
     const masks: FoundMask[] = [];
     for (const mask of onGrid) {
@@ -98,15 +95,16 @@ export class MaskService {
   }
 
   async #masks(
-    method: MaskMethod,
-    features: Features,
-    size: ImageSize,
-    request: MaskRequest,
+    { features, info }: Look,
+    request: MaskRequest & { readonly method: MaskMethod },
     signal?: AbortSignal,
-  ): Promise<AttentionMask[]> {
+  ): Promise<MaskOnGrid[]> {
     const { grid } = features;
-    const { head, threshold, tau, objects, point, box } = request;
-    if (method === 'attention') return attentionMasks({ heads: headRows(features), grid, threshold, head });
+    const { method, head, threshold, tau, objects, point, box } = request;
+    const onGrid = (mask: AttentionMask) => ({ ...mask, grid });
+    if (method === 'attention') {
+      return attentionMasks({ heads: headRows(features), grid, threshold, head }).map(onGrid);
+    }
     const keys = features.keys!;
     const common = { keys, dimension: keys.length / (grid.height * grid.width), grid };
     const tasks: Record<Exclude<MaskMethod, 'attention'>, () => SegmentationTask> = {
@@ -114,10 +112,10 @@ export class MaskService {
       lost: () => ({ method: 'lost', ...common }),
       maskcut: () => ({ method: 'maskcut', ...common, tau, objects }),
       'deep-spectral': () => ({ method: 'deep-spectral', ...common, objects }),
-      point: () => ({ method: 'point', ...common, patch: patchAt(point!, size, grid) }),
-      box: () => ({ method: 'box', ...common, box: patchesIn(box!, size, grid) }),
+      point: () => ({ method: 'point', ...common, patch: patchAt(point!, info, grid) }),
+      box: () => ({ method: 'box', ...common, box: patchesIn(box!, info, grid) }),
     };
-    return this.#pool.run(tasks[method](), signal);
+    return (await this.#pool.run(tasks[method](), signal)).map(onGrid);
   }
 
   async #refine(
