@@ -1,17 +1,22 @@
 import { Option, type Command } from 'commander';
+import type { MaskOptions } from '../client/resources.js';
 import { usageError } from './command-error.js';
 import { CocoDataset } from './coco.js';
 import { addConnectionOptions, withServer, type ConnectionOptions } from './connection.js';
 import { eachImage, imagesOf, titleBesideLines } from './each-image.js';
 import type { ImageFile } from './image-files.js';
-import { decimal, headOr, integer } from './option-values.js';
+import { decimal, headOr, integer, numbers } from './option-values.js';
 import { planPictures, writePicture } from './picture-files.js';
 
 interface MaskFlags extends ConnectionOptions {
   readonly out?: string;
   readonly coco?: string;
-  readonly method: 'attention' | 'tokencut' | 'lost';
-  readonly tau: number;
+  readonly method?: MaskOptions['method'];
+  readonly tau?: number;
+  readonly objects?: number;
+  readonly point?: string;
+  readonly box?: string;
+  readonly refine: 'none' | 'bilateral';
   readonly head: number | 'best' | 'union' | 'all';
   readonly threshold: number;
   readonly picture: 'mask' | 'overlay' | 'cutout';
@@ -29,15 +34,27 @@ export function addMaskCommand(program: Command): void {
     .option('-o, --out <folder>', 'folder for a PNG per image, of its best mask')
     .option('--coco <file>', 'file for all masks as COCO annotations')
     .addOption(
-      new Option('--method <name>', 'how masks are made')
-        .choices(['attention', 'tokencut', 'lost'])
-        .default('attention'),
+      new Option(
+        '--method <name>',
+        'how masks are made; default: point or box where one is given, else attention',
+      ).choices(['attention', 'tokencut', 'lost', 'maskcut', 'deep-spectral', 'point', 'box']),
     )
     .option(
       '--tau <cosine>',
-      'for tokencut: cosine above which two patches are alike, -1 to 1',
+      'for tokencut (default 0.2) and maskcut (0.15): cosine above which two patches are alike, -1 to 1',
       decimal(-1, 1),
-      0.2,
+    )
+    .option(
+      '--objects <count>',
+      'for maskcut and deep-spectral: most masks an image, 1 to 10; default 3',
+      integer(1, 10),
+    )
+    .option('--point <x,y>', 'mask the object under a point, in px of the image', numbers('x,y'))
+    .option('--box <x,y,w,h>', 'mask the object in a box, in px of the image', numbers('x,y,width,height'))
+    .addOption(
+      new Option('--refine <how>', 'move the edges of the masks to those of the photo')
+        .choices(['none', 'bilateral'])
+        .default('none'),
     )
     .option(
       '--head <head>',
@@ -63,10 +80,12 @@ const EXAMPLES = `
 Examples:
   $ dino mask cat.jpg -o masks --picture cutout
   $ dino mask photos -o masks --coco masks/annotations.json
+  $ dino mask cat.jpg -o masks --method maskcut --objects 3 --refine bilateral
+  $ dino mask cat.jpg -o masks --point 64,48 --picture cutout
 `;
 
 async function mask(paths: readonly string[], flags: MaskFlags): Promise<void> {
-  const { out, coco, method, tau, head, threshold, picture: kind, size, model, json } = flags;
+  const { out, coco, picture: kind, json } = flags;
   if (out === undefined && coco === undefined && !json) {
     throw usageError('give -o FOLDER for pictures, --coco FILE or --json for annotations');
   }
@@ -79,7 +98,8 @@ async function mask(paths: readonly string[], flags: MaskFlags): Promise<void> {
     if (json) process.stdout.write(`${JSON.stringify(dataset)}\n`);
   };
   await withServer({ ...flags, storesNothing: true }, async (client) => {
-    const options = { method, tau, head, threshold, size, model };
+    const { method, tau, objects, point, box, refine, head, threshold, size, model } = flags;
+    const options = { method, tau, objects, point, box, refine, head, threshold, size, model };
     const work = async (bytes: Uint8Array, { path }: ImageFile) => {
       const picture = pictures?.get(path);
       if (picture !== undefined)

@@ -35,6 +35,18 @@ export function headOr<Word extends string>(...words: Word[]): (text: string) =>
   };
 }
 
+/** Reads numbers apart by commas, such as `120,80`: as many as `form` names. The text stays as it is. */
+export function numbers(form: string): (text: string) => string {
+  return (text) => {
+    const parts = text.split(',');
+    const areNumbers = parts.every((part) => part.trim() !== '' && Number.isFinite(Number(part)));
+    if (!areNumbers || parts.length !== form.split(',').length) {
+      throw new InvalidArgumentError(`It takes ${form} in px.`);
+    }
+    return text;
+  };
+}
+
 /** Reads a metadata filter; what it may hold is the server's to check. */
 export function filter(text: string): Filter {
   let value: unknown;

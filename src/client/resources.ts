@@ -101,12 +101,20 @@ export interface AttentionPictureOptions extends AttentionOptions {
 export interface MaskOptions extends FeatureOptions {
   /** Longer side in px at which the model looks at the image, 16..1024; default: the model's. */
   readonly size?: number;
-  /** Default `attention`. */
-  readonly method?: 'attention' | 'tokencut' | 'lost';
+  /** Default: `point` or `box` where one is given, else `attention`. */
+  readonly method?: 'attention' | 'tokencut' | 'lost' | 'maskcut' | 'deep-spectral' | 'point' | 'box';
   /** For `attention`: share of the attention mass that a mask holds, 0..1; default 0.6. */
   readonly threshold?: number;
-  /** For `tokencut`: cosine above which two patches are alike, -1..1; default 0.2. */
+  /** For `tokencut` and `maskcut`: cosine above which two patches are alike, -1..1; default 0.2 and 0.15. */
   readonly tau?: number;
+  /** For `maskcut` and `deep-spectral`: most masks wanted, 1..10; default 3. */
+  readonly objects?: number;
+  /** For `point`: a place on the object, `x,y` in px of the image. */
+  readonly point?: string;
+  /** For `box`: where the object is, `x,y,width,height` in px of the image. */
+  readonly box?: string;
+  /** Whether the edges of the masks are moved to those of the photo; default `none`. */
+  readonly refine?: 'none' | 'bilateral';
   /** For `attention`: one head; `best` (the default); `union` of all; or `all`, a mask each. */
   readonly head?: number | 'best' | 'union' | 'all';
 }

@@ -140,7 +140,8 @@ export interface paths {
         /**
          * Object masks
          * @description Object masks without any training on masks: from the CLS token's attention (DINO, arXiv:2104.14294), or from the
-         *     patches' keys (TokenCut, LOST). With `Accept: image/png` the first mask as a picture alone.
+         *     patches' keys (TokenCut, LOST, MaskCut, Deep Spectral Methods), also of the object under a point or in a box.
+         *     With `Accept: image/png` the first mask as a picture alone.
          */
         post: operations["createMasks"];
         delete?: never;
@@ -803,6 +804,11 @@ export interface components {
             /** @description Why this one. */
             reason: string;
             rle?: components["schemas"]["RunLengthMask"];
+            /**
+             * @description Rings `[x1, y1, x2, y2, ...]` in px, the exact outline of the pixels: outer rings clockwise, holes
+             *     counter-clockwise and after the ring around them.
+             */
+            polygon?: number[][];
             /** @description `data:image/png;base64,...`, white on black. */
             png?: string;
         };
@@ -819,15 +825,62 @@ export interface components {
             /** @description Best first; none where nothing was found. */
             masks: components["schemas"]["Mask"][];
         };
+        CocoImage: {
+            /** Format: double */
+            id: number;
+            /** @description The name of the file or the id of the stored image, where there is one. */
+            file_name: string;
+            /** Format: double */
+            width: number;
+            /** Format: double */
+            height: number;
+        };
+        CocoAnnotation: {
+            /** Format: double */
+            id: number;
+            /** Format: double */
+            image_id: number;
+            /** Format: double */
+            category_id: number;
+            segmentation: components["schemas"]["RunLengthMask"];
+            /**
+             * Format: double
+             * @description Pixels.
+             */
+            area: number;
+            /** @description [x, y, width, height] in px. */
+            bbox: number[];
+            /** Format: double */
+            iscrowd: number;
+            /**
+             * Format: double
+             * @description How much the mask looks like one object, 0..1.
+             */
+            score: number;
+        };
+        CocoCategory: {
+            /** Format: double */
+            id: number;
+            name: string;
+            supercategory: string;
+        };
+        /** @description COCO's annotation file, for one image and one category, as labelling tools import it. */
+        CocoDocument: {
+            images: components["schemas"]["CocoImage"][];
+            annotations: components["schemas"]["CocoAnnotation"][];
+            categories: components["schemas"]["CocoCategory"][];
+        };
         MaskOptions: {
             /** @description Model to use; default: the server's. */
             model?: string;
             /**
-             * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
-             *     `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
+             * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention. From the
+             *     similarity of the patches' keys: `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279), one object;
+             *     `maskcut` (arXiv:2301.11320), several objects; `deep-spectral` (arXiv:2205.07839), the parts that the image falls
+             *     into; `point` and `box` (the default where one is given), the object under a point or in a box.
              * @enum {string}
              */
-            method?: "attention" | "tokencut" | "lost";
+            method?: "attention" | "tokencut" | "lost" | "maskcut" | "deep-spectral" | "point" | "box";
             /**
              * Format: double
              * @description For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
@@ -835,16 +888,33 @@ export interface components {
             threshold?: number;
             /**
              * Format: double
-             * @description For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper.
+             * @description For `tokencut` and `maskcut`: cosine above which two patches are alike, -1..1. Default 0.2 and 0.15, as in their
+             *     papers.
              */
             tau?: number;
+            /**
+             * Format: int32
+             * @description For `maskcut` and `deep-spectral`: most masks wanted. Default 3.
+             */
+            objects?: number;
+            /** @description For `point`: a place on the object, `x,y` in px of the image from its top left corner. */
+            point?: string;
+            /** @description For `box`: where the object is, `x,y,width,height` in px of the image. */
+            box?: string;
+            /**
+             * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+             * @enum {string}
+             */
+            refine?: "none" | "bilateral";
             /** @description For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
             head?: number | ("best" | "union" | "all");
             /**
-             * @description How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`.
+             * @description How masks are written in JSON: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as
+             *     `data:` URI (`png`). With `coco` the whole answer is a COCO annotation file.
              * @enum {string}
              */
-            format?: "rle" | "png";
+            format?: "rle" | "polygon" | "png" | "coco";
             /**
              * @description With `Accept: image/png`: `mask` (black and white, the default), `overlay` or `cutout`.
              * @enum {string}
@@ -860,11 +930,13 @@ export interface components {
             /** @description Model to use; default: the server's. */
             model?: string;
             /**
-             * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
-             *     `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
+             * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention. From the
+             *     similarity of the patches' keys: `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279), one object;
+             *     `maskcut` (arXiv:2301.11320), several objects; `deep-spectral` (arXiv:2205.07839), the parts that the image falls
+             *     into; `point` and `box` (the default where one is given), the object under a point or in a box.
              * @enum {string}
              */
-            method?: "attention" | "tokencut" | "lost";
+            method?: "attention" | "tokencut" | "lost" | "maskcut" | "deep-spectral" | "point" | "box";
             /**
              * Format: double
              * @description For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
@@ -872,16 +944,33 @@ export interface components {
             threshold?: number;
             /**
              * Format: double
-             * @description For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper.
+             * @description For `tokencut` and `maskcut`: cosine above which two patches are alike, -1..1. Default 0.2 and 0.15, as in their
+             *     papers.
              */
             tau?: number;
+            /**
+             * Format: int32
+             * @description For `maskcut` and `deep-spectral`: most masks wanted. Default 3.
+             */
+            objects?: number;
+            /** @description For `point`: a place on the object, `x,y` in px of the image from its top left corner. */
+            point?: string;
+            /** @description For `box`: where the object is, `x,y,width,height` in px of the image. */
+            box?: string;
+            /**
+             * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+             * @enum {string}
+             */
+            refine?: "none" | "bilateral";
             /** @description For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
             head?: number | ("best" | "union" | "all");
             /**
-             * @description How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`.
+             * @description How masks are written in JSON: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as
+             *     `data:` URI (`png`). With `coco` the whole answer is a COCO annotation file.
              * @enum {string}
              */
-            format?: "rle" | "png";
+            format?: "rle" | "polygon" | "png" | "coco";
             /**
              * @description With `Accept: image/png`: `mask` (black and white, the default), `overlay` or `cutout`.
              * @enum {string}
@@ -2022,18 +2111,37 @@ export interface operations {
                 /** @description Model to use; default: the server's. */
                 model?: string;
                 /**
-                 * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
-                 *     `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
+                 * @description How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention. From the
+                 *     similarity of the patches' keys: `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279), one object;
+                 *     `maskcut` (arXiv:2301.11320), several objects; `deep-spectral` (arXiv:2205.07839), the parts that the image falls
+                 *     into; `point` and `box` (the default where one is given), the object under a point or in a box.
                  */
-                method?: "attention" | "tokencut" | "lost";
+                method?: "attention" | "tokencut" | "lost" | "maskcut" | "deep-spectral" | "point" | "box";
                 /** @description For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper. */
                 threshold?: number;
-                /** @description For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper. */
+                /**
+                 * @description For `tokencut` and `maskcut`: cosine above which two patches are alike, -1..1. Default 0.2 and 0.15, as in their
+                 *     papers.
+                 */
                 tau?: number;
+                /** @description For `maskcut` and `deep-spectral`: most masks wanted. Default 3. */
+                objects?: number;
+                /** @description For `point`: a place on the object, `x,y` in px of the image from its top left corner. */
+                point?: string;
+                /** @description For `box`: where the object is, `x,y,width,height` in px of the image. */
+                box?: string;
+                /**
+                 * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+                 *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+                 */
+                refine?: "none" | "bilateral";
                 /** @description For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
                 head?: unknown;
-                /** @description How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`. */
-                format?: "rle" | "png";
+                /**
+                 * @description How masks are written in JSON: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as
+                 *     `data:` URI (`png`). With `coco` the whole answer is a COCO annotation file.
+                 */
+                format?: "rle" | "polygon" | "png" | "coco";
                 /** @description With `Accept: image/png`: `mask` (black and white, the default), `overlay` or `cutout`. */
                 picture?: "mask" | "overlay" | "cutout";
                 /** @description Longer side in px at which the model looks at the image; default: the model's (480). */
@@ -2061,7 +2169,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MaskResponse"];
+                    "application/json": components["schemas"]["MaskResponse"] | components["schemas"]["CocoDocument"];
                     "image/png": string;
                 };
             };
@@ -2972,6 +3080,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     createEmbeddings: {
@@ -3207,6 +3324,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -76,3 +76,19 @@ function check<T>(name: string, schema: z.ZodType<T>, text: string): T {
   if (!parsed.success) throw new DinoError('invalid-request', `${name}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
+
+/**
+ * Numbers of an option that is text, such as the point `120,80`.
+ *
+ * @param form what it takes, for the message; as many numbers as it has words between commas
+ * @throws DinoError invalid-request
+ */
+export function parseNumbers(name: string, form: string, text: string): number[] {
+  const parts = text.split(',');
+  const numbers = parts.map(Number);
+  const areNumbers = parts.every((part, at) => part.trim() !== '' && Number.isFinite(numbers[at]));
+  if (!areNumbers || parts.length !== form.split(',').length) {
+    throw new DinoError('invalid-request', `${name} takes ${form} in px, not ${JSON.stringify(text)}.`);
+  }
+  return numbers;
+}

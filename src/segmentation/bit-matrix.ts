@@ -25,6 +25,13 @@ export class BitMatrix {
     this.#bytes[column * this.#stride + (row >> 3)]! |= 1 << (row & 7);
   }
 
+  /** Puts zeros in a whole row and in the column of the same number. */
+  isolate(row: number): void {
+    const [byte, keep] = [row >> 3, ~(1 << (row & 7))];
+    this.#bytes.fill(0, row * this.#stride, (row + 1) * this.#stride);
+    for (let at = byte; at < this.#bytes.length; at += this.#stride) this.#bytes[at]! &= keep;
+  }
+
   has(row: number, column: number): boolean {
     return ((this.#bytes[row * this.#stride + (column >> 3)]! >> (column & 7)) & 1) === 1;
   }

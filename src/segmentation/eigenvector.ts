@@ -1,6 +1,6 @@
 import { largestEigenpair } from './tridiagonal.js';
 
-export interface SecondEigenvectorOptions {
+export interface EigenvectorOptions {
   /** Writes the product of a symmetric matrix and `vector` into `product`; neither is kept. */
   readonly multiply: (vector: Float64Array, product: Float64Array) => void;
   /** The eigenvector of the largest eigenvalue, any length but 0; it fixes the size n >= 2 of the matrix. */
@@ -13,7 +13,7 @@ export interface SecondEigenvectorOptions {
 
 export interface Eigenpair {
   readonly value: number;
-  /** Length 1, orthogonal to the first eigenvector; of its two signs either. */
+  /** Length 1, orthogonal to the eigenvectors before it; of its two signs either. */
   readonly vector: Float64Array;
   /** Length of `A v - value v`, as the recurrence gives it; above `tolerance` only when `maxSteps` were not enough. */
   readonly residual: number;
@@ -28,13 +28,35 @@ export interface Eigenpair {
  * so the answer is the same each time. The vector's angle to the true one is at most residual / gap, where gap is
  * the distance to the third eigenvalue; of an eigenvalue that occurs several times it is one vector among them.
  */
-export function secondEigenvector(options: SecondEigenvectorOptions): Eigenpair {
-  const { multiply, first, tolerance = 1e-12, maxSteps = 500 } = options;
-  const size = first.length;
-  const basis: Float64Array[] = [unit(first)];
+export function secondEigenvector(options: EigenvectorOptions): Eigenpair {
+  return nextEigenpair(options, [unit(options.first)]);
+}
+
+/**
+ * The `count` largest eigenvalues after the first, in descending order, and their eigenvectors; n - 1 where there
+ * are no more. Each comes from an iteration of its own, orthogonal to all before it (deflation), so that an
+ * eigenvalue that occurs several times is found several times. Errors as of {@link secondEigenvector}.
+ */
+export function nextEigenvectors(options: EigenvectorOptions, count: number): Eigenpair[] {
+  const known = [unit(options.first)];
+  const pairs: Eigenpair[] = [];
+  while (pairs.length < count && known.length < options.first.length) {
+    const pair = nextEigenpair(options, known);
+    pairs.push(pair);
+    known.push(pair.vector);
+  }
+  return pairs;
+}
+
+/** The largest eigenpair orthogonal to the eigenvectors known, each of length 1. */
+function nextEigenpair(options: EigenvectorOptions, known: readonly Float64Array[]): Eigenpair {
+  const { multiply, tolerance = 1e-12, maxSteps = 500 } = options;
+  const size = known[0]!.length;
+  const basis = [...known];
   const diagonal: number[] = [];
   const offDiagonal: number[] = [];
-  let next = noise(size);
+  // Not the vector that an earlier iteration began with: nothing may be left of that in its eigenspace.
+  let next = noise(size, known.length - 1);
   orthogonalise(next, basis);
   for (;;) {
     const current = unit(next);
@@ -51,13 +73,13 @@ export function secondEigenvector(options: SecondEigenvectorOptions): Eigenpair 
     const steps = diagonal.length;
     const rest = length(next);
     // The space is used up, or what is left of the product is rounding.
-    const isExhausted = steps === size - 1 || rest <= tolerance;
+    const isExhausted = steps === size - known.length || rest <= tolerance;
     const isLast = isExhausted || steps >= maxSteps;
     if (isLast || steps % STEPS_PER_CHECK === 0) {
       const { value, vector: weights } = largestEigenpair({ diagonal, offDiagonal });
       const residual = rest * weights[steps - 1]!;
       if (isLast || residual <= tolerance) {
-        return { value, vector: combine(basis.slice(1), weights), residual, steps };
+        return { value, vector: combine(basis.slice(known.length), weights), residual, steps };
       }
     }
     offDiagonal.push(rest);
@@ -97,12 +119,14 @@ function combine(basis: readonly Float64Array[], weights: Float64Array): Float64
   return unit(sum);
 }
 
-/** Numbers in -0.5..0.5 that follow no pattern an eigenvector could be orthogonal to. */
-function noise(size: number): Float64Array {
+/** Numbers in -0.5..0.5 that follow no pattern an eigenvector could be orthogonal to; others for each `draw`, from 0. */
+function noise(size: number, draw: number): Float64Array {
   let state = 1;
-  return Float64Array.from({ length: size }, () => {
+  const next = () => {
     // Numerical Recipes' linear congruential generator; its high bits are the good ones.
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32 - 0.5;
-  });
+  };
+  for (let skipped = 0; skipped < draw * size; skipped++) next();
+  return Float64Array.from({ length: size }, next);
 }

@@ -55,3 +55,13 @@ export function keyRows(features: KeyFeatures, options: { unit: boolean }): Floa
   }
   return rows;
 }
+
+/** Most objects that a method is asked for. */
+export const MAX_OBJECTS = 10;
+
+/** @throws DinoError `invalid-request` for a number of objects that is no whole number 1..10 */
+export function assertObjects(objects: number): void {
+  if (Number.isInteger(objects) && objects >= 1 && objects <= MAX_OBJECTS) return;
+  const detail = `objects is a whole number, 1 to ${MAX_OBJECTS}, not ${objects}.`;
+  throw new DinoError('invalid-request', detail);
+}

@@ -3,7 +3,7 @@ import { assertCellMask, cellEdges, type CellMask } from '../vision/grid-cover.j
 /** `[x, y, width, height]` in px; all 0 for a mask without pixels. */
 export type BoundingBox = [x: number, y: number, width: number, height: number];
 
-/** Number of pixels that a mask of patches covers. Cost: one step a patch. */
+/** Number of pixels that a mask covers. Cost: one step a cell. */
 export function maskArea(mask: CellMask): number {
   assertCellMask(mask);
   const { cells, grid } = mask;
@@ -20,7 +20,7 @@ export function maskArea(mask: CellMask): number {
   return area;
 }
 
-/** The smallest box around the pixels that a mask of patches covers. Cost: one step a patch. */
+/** The smallest box around the pixels that a mask covers. Cost: one step a cell. */
 export function maskBox(mask: CellMask): BoundingBox {
   assertCellMask(mask);
   const { cells, grid } = mask;
@@ -30,7 +30,7 @@ export function maskBox(mask: CellMask): BoundingBox {
   for (let row = 0; row < grid.height; row++) {
     for (let column = 0; column < grid.width; column++) {
       const [x, y, endX, endY] = [columns[column]!, rows[row]!, columns[column + 1]!, rows[row + 1]!];
-      // Where a picture has fewer pixels than patches, some patches cover none.
+      // Where a picture has fewer pixels than cells, some cells cover none.
       if (cells[row * grid.width + column] === 0 || endX === x || endY === y) continue;
       left = Math.min(left, x);
       top = Math.min(top, y);
@@ -39,29 +39,4 @@ export function maskBox(mask: CellMask): BoundingBox {
     }
   }
   return right === 0 ? [0, 0, 0, 0] : [left, top, right - left, bottom - top];
-}
-
-/**
- * A mask of patches as a mask of pixels.
- *
- * @returns `height * width` bytes, row by row, 1 inside and 0 outside
- */
-export function expandMask(mask: CellMask): Uint8Array {
-  assertCellMask(mask);
-  const { cells, grid, width, height } = mask;
-  const columns = cellEdges(width, grid.width);
-  const rows = cellEdges(height, grid.height);
-  const pixels = new Uint8Array(width * height);
-  for (let row = 0; row < grid.height; row++) {
-    const [start, end] = [rows[row]!, rows[row + 1]!];
-    if (start === end) continue;
-    const first = start * width;
-    for (let column = 0; column < grid.width; column++) {
-      if (cells[row * grid.width + column] !== 0) {
-        pixels.fill(1, first + columns[column]!, first + columns[column + 1]!);
-      }
-    }
-    for (let y = start + 1; y < end; y++) pixels.copyWithin(y * width, first, first + width);
-  }
-  return pixels;
 }

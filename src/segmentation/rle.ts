@@ -9,7 +9,7 @@ export interface CompressedRle {
 }
 
 /**
- * Run lengths of a mask of patches, uncompressed: column by column from the top left, beginning with the number
+ * Run lengths of a mask, uncompressed: column by column from the top left, beginning with the number
  * of pixels outside (0 where the first is inside), then inside, outside, and so on. They sum to width * height.
  * Cost: about width * grid.height steps, whatever the height in pixels.
  * Source: https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.h
@@ -32,7 +32,7 @@ export function rleCounts(mask: CellMask): number[] {
     length += pixels;
   };
   for (let column = 0; column < grid.width; column++) {
-    // The runs of one column of pixels, which repeat over the patch's width.
+    // The runs of one column of pixels, which repeat over the cell's width.
     const runs: { value: boolean; pixels: number }[] = [];
     for (let row = 0; row < grid.height; row++) {
       const value = cells[row * grid.width + column] !== 0;
@@ -48,7 +48,7 @@ export function rleCounts(mask: CellMask): number[] {
   return counts;
 }
 
-/** COCO's compressed run-length encoding of a mask of patches; see {@link rleCounts} for the cost. */
+/** COCO's compressed run-length encoding of a mask; see {@link rleCounts} for the cost. */
 export function encodeRle(mask: CellMask): CompressedRle {
   return { size: [mask.height, mask.width], counts: compressCounts(rleCounts(mask)) };
 }

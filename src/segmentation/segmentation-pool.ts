@@ -1,8 +1,9 @@
 import { Piscina } from 'piscina';
 import { DinoError } from '../errors.js';
-import { assertKeyShape, type KeyMask } from './key-features.js';
+import { assertKeyShape, assertObjects, type KeyMask } from './key-features.js';
 import { assertCandidates } from './lost.js';
-import type { SegmentationTask } from './segmentation-worker.js';
+import type { RefinedMask, RefineOptions } from './refine.js';
+import type { RefinementTask, SegmentationTask } from './segmentation-worker.js';
 import { assertTau } from './tokencut.js';
 
 export type { SegmentationTask } from './segmentation-worker.js';
@@ -14,16 +15,18 @@ export interface SegmentationPoolOptions {
   readonly queueLimit?: number;
 }
 
-/** Finds masks from key features in worker threads, so that the event loop goes on meanwhile. */
+type Task = SegmentationTask | RefinementTask;
+
+/** Finds masks from key features, and refines masks, in worker threads, so that the event loop goes on meanwhile. */
 export class SegmentationPool {
-  readonly #pool: Piscina<SegmentationTask, KeyMask[]>;
+  readonly #pool: Piscina<Task, KeyMask[] | RefinedMask[]>;
   readonly #queueLimit: number;
   readonly #unfinished = new Set<Promise<unknown>>();
   #isClosed = false;
 
   private constructor({ threads = 1, queueLimit = 64 }: SegmentationPoolOptions) {
     this.#queueLimit = queueLimit;
-    this.#pool = new Piscina<SegmentationTask, KeyMask[]>({
+    this.#pool = new Piscina<Task, KeyMask[] | RefinedMask[]>({
       filename: new URL('./segmentation-worker.js', import.meta.url).href,
       minThreads: threads,
       maxThreads: threads,
@@ -39,7 +42,7 @@ export class SegmentationPool {
     try {
       const { threads = 1 } = options;
       await Promise.all(
-        Array.from({ length: threads }, () => pool.#dispatch({ method: 'lost', ...blank() })),
+        Array.from({ length: threads }, () => pool.#findMasks({ method: 'lost', ...blank() })),
       );
     } catch (error) {
       await pool.close();
@@ -54,7 +57,7 @@ export class SegmentationPool {
   }
 
   /**
-   * The masks that `tokenCutMasks` or `lostMasks` finds.
+   * The masks that the method's own function finds: `tokenCutMasks`, `lostMasks`, and so on.
    *
    * @param task a `keys` array that is all of its buffer is handed to the worker and is empty afterwards; one that
    *   is a part of a larger buffer is copied
@@ -63,17 +66,25 @@ export class SegmentationPool {
    *   and RangeError as the methods do; an AbortError when the signal aborts
    */
   async run(task: SegmentationTask, signal?: AbortSignal): Promise<KeyMask[]> {
-    signal?.throwIfAborted();
-    if (this.#isClosed) throw new DinoError('not-ready', 'The service is closing and takes no more images.');
+    this.#admit(signal);
     // An error's class doesn't cross from a worker: what the caller can mend is found here.
     assertKeyShape(task);
-    if (task.method === 'tokencut' && task.tau !== undefined) assertTau(task.tau);
-    if (task.method === 'lost' && task.candidates !== undefined) assertCandidates(task.candidates);
-    if (this.queueLength >= this.#queueLimit) {
-      const detail = `${this.queueLength} images are waiting for their masks already. Try again in a moment.`;
-      throw new DinoError('overloaded', detail, { retryAfterSeconds: 1 });
-    }
-    return this.#dispatch(task, signal);
+    if ('tau' in task && task.tau !== undefined) assertTau(task.tau);
+    if ('objects' in task && task.objects !== undefined) assertObjects(task.objects);
+    if ('candidates' in task && task.candidates !== undefined) assertCandidates(task.candidates);
+    return this.#findMasks(task, signal);
+  }
+
+  /**
+   * The masks that `refineMasks` makes of masks of patches.
+   *
+   * @param options the photo's `data`, all of its buffer, is handed to the worker and is empty afterwards
+   * @throws DinoError `overloaded` and `not-ready`, and an AbortError, as `run` does
+   */
+  async refine(options: RefineOptions, signal?: AbortSignal): Promise<RefinedMask[]> {
+    this.#admit(signal);
+    const { buffer } = options.pixels.data;
+    return (await this.#dispatch({ method: 'refine', ...options }, buffer, signal)) as RefinedMask[];
   }
 
   /** Waits for what is running and waiting, then ends the threads. */
@@ -85,10 +96,23 @@ export class SegmentationPool {
     await this.#pool.destroy();
   }
 
-  #dispatch(task: SegmentationTask, signal?: AbortSignal): Promise<KeyMask[]> {
+  #admit(signal?: AbortSignal): void {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw new DinoError('not-ready', 'The service is closing and takes no more images.');
+    if (this.queueLength >= this.#queueLimit) {
+      const detail = `${this.queueLength} images are waiting for their masks already. Try again in a moment.`;
+      throw new DinoError('overloaded', detail, { retryAfterSeconds: 1 });
+    }
+  }
+
+  async #findMasks(task: SegmentationTask, signal?: AbortSignal): Promise<KeyMask[]> {
     const isWhole = task.keys.byteLength === task.keys.buffer.byteLength;
     const keys = isWhole ? task.keys : task.keys.slice();
-    const found = this.#pool.run({ ...task, keys }, { transferList: [keys.buffer as ArrayBuffer], signal });
+    return (await this.#dispatch({ ...task, keys }, keys.buffer as ArrayBuffer, signal)) as KeyMask[];
+  }
+
+  #dispatch(task: Task, transferred: ArrayBuffer, signal?: AbortSignal): Promise<KeyMask[] | RefinedMask[]> {
+    const found = this.#pool.run(task, { transferList: [transferred], signal });
     this.#unfinished.add(found);
     const forget = () => this.#unfinished.delete(found);
     found.then(forget, forget);

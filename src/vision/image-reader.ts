@@ -1,4 +1,5 @@
 export type { ImageInfo, ImageLimits } from './decoder.js';
+import { fitWithin } from './backdrop.js';
 import { explainingFailure, inspectImage, openImage, type ImageInfo, type ImageLimits } from './decoder.js';
 import type { Pixels } from './pixels.js';
 import type { PreprocessingMode } from './preprocessing-mode.js';
@@ -32,6 +33,8 @@ export interface ImageReader {
   forPatches(bytes: Uint8Array, options: { longerSide: number; multipleOf: number }): Promise<DecodedImage>;
   /** A part of the upright image as a PNG; `area` is in whole px and lies within it. */
   crop(bytes: Uint8Array, area: Area): Promise<Buffer>;
+  /** The whole image at its own size, scaled down in proportion where it has more than `maxPixels`. */
+  whole(bytes: Uint8Array, options: { maxPixels: number }): Promise<DecodedImage>;
   /** A WebP of at most 256 px on the longer side, never enlarged; transparency is kept, animation is not. */
   thumbnail(bytes: Uint8Array): Promise<Buffer>;
 }
@@ -75,6 +78,11 @@ export function createImageReader(options: ImageReaderOptions): ImageReader {
           .toBuffer(),
       );
     },
+    whole: (bytes, { maxPixels }) =>
+      read(bytes, (source) => {
+        const target = fitWithin(source, maxPixels);
+        return { source, target, window: { left: 0, top: 0, ...target } };
+      }),
     async thumbnail(bytes) {
       const { mediaType } = await inspectImage(bytes, options);
       return explainingFailure(mediaType, options, () =>

@@ -1,11 +1,11 @@
 import { MAX_PICTURE_PIXELS, paintOn } from './backdrop.js';
-import { assertCellMask, cellEdges, type CellMask, type CoverGrid } from './grid-cover.js';
+import { assertCellMask, cellEdges, expandMask, type CellMask, type CoverGrid } from './grid-cover.js';
 import { encodeRowsAsPng, type RowRun } from './indexed-png.js';
 
 export interface PhotoMask {
   /** Bytes that an `ImageReader` has accepted. */
   readonly image: Uint8Array;
-  /** One byte a patch, row by row; any value but 0 is the object. */
+  /** One byte a cell, row by row; any value but 0 is the object. */
   readonly cells: Uint8Array;
   readonly grid: CoverGrid;
 }
@@ -21,7 +21,7 @@ const CUTOUT_PALETTE = Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 255]);
 
 /** The mask as a grey PNG: 255 on the object, 0 elsewhere, at the size given and pixel for pixel as `encodeRle`. */
 export async function renderMask(mask: CellMask): Promise<Buffer> {
-  return encodeRowsAsPng({ runs: maskRows(mask, { inside: 255, outline: 255, thickness: 0 }) });
+  return encodeRowsAsPng({ runs: maskRows(mask, 255) });
 }
 
 /**
@@ -33,7 +33,7 @@ export async function renderMask(mask: CellMask): Promise<Buffer> {
 export async function renderMaskOverlay({ image, cells, grid }: PhotoMask): Promise<Buffer> {
   return paintOn(image, MAX_PICTURE_PIXELS, async (photo, { width, height }) => {
     const thickness = Math.max(1, Math.round(Math.min(width, height) / 150));
-    const runs = maskRows({ cells, grid, width, height }, { inside: OBJECT, outline: OUTLINE, thickness });
+    const runs = outlinedRows({ cells, grid, width, height }, thickness);
     const paint = await encodeRowsAsPng({ runs, palette: OVERLAY_PALETTE });
     return photo
       .composite([{ input: paint }])
@@ -50,7 +50,7 @@ export async function renderMaskOverlay({ image, cells, grid }: PhotoMask): Prom
  */
 export async function renderCutout({ image, cells, grid }: PhotoMask): Promise<Buffer> {
   return paintOn(image, MAX_PICTURE_PIXELS, async (photo, { width, height }) => {
-    const runs = maskRows({ cells, grid, width, height }, { inside: OBJECT, outline: OBJECT, thickness: 0 });
+    const runs = maskRows({ cells, grid, width, height }, OBJECT);
     const paint = await encodeRowsAsPng({ runs, palette: CUTOUT_PALETTE });
     return photo
       .ensureAlpha()
@@ -60,57 +60,58 @@ export async function renderCutout({ image, cells, grid }: PhotoMask): Promise<B
   });
 }
 
-interface MaskStyle {
-  readonly inside: number;
-  readonly outline: number;
-  /** Of the outline, in px, within the object; 0 for none. */
-  readonly thickness: number;
-}
-
-/** A patch row has at most three kinds of pixel row: outlined above, plain, outlined below. */
-function maskRows(mask: CellMask, style: MaskStyle): RowRun[] {
+/** The pixel rows of a mask, those of one row of cells together. */
+function maskRows(mask: CellMask, inside: number): RowRun[] {
   assertCellMask(mask);
-  const rows = cellEdges(mask.height, mask.grid.height);
-  const columns = cellEdges(mask.width, mask.grid.width);
+  const { cells, grid } = mask;
+  const rows = cellEdges(mask.height, grid.height);
+  const columns = cellEdges(mask.width, grid.width);
   const runs: RowRun[] = [];
-  for (let row = 0; row < mask.grid.height; row++) {
+  for (let row = 0; row < grid.height; row++) {
     const count = rows[row + 1]! - rows[row]!;
     if (count === 0) continue;
-    const band = Math.min(style.thickness, Math.floor(count / 2));
-    if (band > 0) runs.push({ row: pixelRow(mask, columns, row, style, row - 1), count: band });
-    if (count > 2 * band) runs.push({ row: pixelRow(mask, columns, row, style), count: count - 2 * band });
-    if (band > 0) runs.push({ row: pixelRow(mask, columns, row, style, row + 1), count: band });
+    const pixels = new Uint8Array(mask.width).fill(OUTSIDE);
+    for (let column = 0; column < grid.width; column++) {
+      if (cells[row * grid.width + column] !== 0) pixels.fill(inside, columns[column], columns[column + 1]);
+    }
+    runs.push({ row: pixels, count });
   }
   return runs;
 }
 
-/** @param facing the patch row that these pixels lie next to: patches that end there are outlined over their whole width */
-function pixelRow(
-  mask: CellMask,
-  columns: Uint32Array,
-  row: number,
-  style: MaskStyle,
-  facing = row,
-): Uint8Array {
-  const { cells, grid } = mask;
-  // Beyond the picture's edge the object is taken to go on, so that no outline runs along the edge.
-  const isInside = (atRow: number, atColumn: number) =>
-    cells[clamp(atRow, grid.height) * grid.width + clamp(atColumn, grid.width)] !== 0;
-  const pixels = new Uint8Array(mask.width).fill(OUTSIDE);
-  for (let column = 0; column < grid.width; column++) {
-    if (!isInside(row, column)) continue;
-    const [start, end] = [columns[column]!, columns[column + 1]!];
-    if (!isInside(facing, column)) {
-      pixels.fill(style.outline, start, end);
-      continue;
+/**
+ * The pixel rows of a mask whose pixels are outline where one outside lies within a square of `thickness` px to each
+ * side. Beyond the picture's edge the object is taken to go on, so that no outline runs along the edge.
+ */
+function outlinedRows(mask: CellMask, thickness: number): RowRun[] {
+  const { width, height } = mask;
+  const pixels = expandMask(mask);
+  const row = (y: number) => pixels.subarray(y * width, (y + 1) * width);
+  // How many rows, up to this one, are inside without a gap, with all that lies within `thickness` to the sides.
+  const heights = new Uint32Array(width).fill(thickness);
+  const runs: RowRun[] = Array.from({ length: height }, (_, y) => ({
+    row: Uint8Array.from(row(y)),
+    count: 1,
+  }));
+  for (let y = 0; y < height + thickness; y++) {
+    const wide = wideParts(row(Math.min(y, height - 1)), thickness);
+    const outlined = y - thickness;
+    for (let x = 0; x < width; x++) {
+      heights[x] = wide[x] === 1 ? heights[x]! + 1 : 0;
+      if (outlined < 0 || runs[outlined]!.row[x] === 0) continue;
+      runs[outlined]!.row[x] = heights[x]! > 2 * thickness ? OBJECT : OUTLINE;
     }
-    pixels.fill(style.inside, start, end);
-    if (!isInside(row, column - 1)) pixels.fill(style.outline, start, Math.min(end, start + style.thickness));
-    if (!isInside(row, column + 1)) pixels.fill(style.outline, Math.max(start, end - style.thickness), end);
   }
-  return pixels;
+  return runs;
 }
 
-function clamp(index: number, length: number): number {
-  return Math.min(Math.max(index, 0), length - 1);
+/** 1 where the row is inside from `thickness` before a pixel to `thickness` after it. */
+function wideParts(row: Uint8Array, thickness: number): Uint8Array {
+  const wide = new Uint8Array(row.length);
+  let length = thickness;
+  for (let x = 0; x < row.length + thickness; x++) {
+    length = row[Math.min(x, row.length - 1)] === 0 ? 0 : length + 1;
+    if (x >= thickness && length > 2 * thickness) wide[x - thickness] = 1;
+  }
+  return wide;
 }

@@ -5,7 +5,7 @@ import { Panel } from './panel.js';
 import { askAbout, nameOf, type Subject } from './subject.js';
 
 /** Methods on the keys take no threshold and have no heads. */
-const KEY_METHODS = ['tokencut', 'lost'];
+const KEY_METHODS = ['tokencut', 'lost', 'maskcut', 'deep-spectral', 'point'];
 
 /** Rest after the last move of the slider before the server is asked. */
 const DEBOUNCE_MS = 150;
@@ -24,18 +24,24 @@ export class MaskPanel {
   readonly #canvas = element('mask-map', HTMLCanvasElement);
   readonly #threshold = element('threshold', HTMLInputElement);
   readonly #head = element('mask-head', HTMLSelectElement);
+  readonly #pointChoice = element('mask-point', HTMLOptionElement);
+  readonly #refine = element('mask-refine', HTMLInputElement);
   readonly #measures = element('measures', HTMLElement);
   readonly #reason = element('mask-reason', HTMLElement);
   readonly #download = element('mask-download', HTMLAnchorElement);
   readonly #onSettings: () => void;
   #subject: Subject | undefined;
   #timer: number | undefined;
+  /** What was clicked, `x,y` in px of the photo. */
+  #point = '';
 
   constructor(parts: { refuse: (error: ApiError) => boolean; onSettings: () => void }) {
     this.#panel = new Panel(this.#root, parts.refuse);
     this.#onSettings = parts.onSettings;
     this.#threshold.addEventListener('input', () => this.#changed(DEBOUNCE_MS));
     this.#head.addEventListener('change', () => this.#changed(0));
+    this.#refine.addEventListener('change', () => this.#changed(0));
+    element('mask-frame', HTMLElement).addEventListener('click', (event) => this.#clicked(event));
   }
 
   /** Share of the attention mass that the mask holds. */
@@ -67,6 +73,10 @@ export class MaskPanel {
     clearTimeout(this.#timer);
     this.#panel.cancel();
     this.#subject = undefined;
+    // A point of the last photo says nothing of the next.
+    if (this.#head.value === 'point') this.#head.selectedIndex = 0;
+    this.#pointChoice.disabled = true;
+    this.#threshold.disabled = KEY_METHODS.includes(this.#head.value);
     this.#empty();
   }
 
@@ -77,6 +87,18 @@ export class MaskPanel {
     clearTimeout(this.#timer);
     const subject = this.#subject;
     if (subject !== undefined) this.#timer = window.setTimeout(() => void this.#ask(subject), delayMs);
+  }
+
+  #clicked({ clientX, clientY }: MouseEvent): void {
+    const ground = element('mask-ground', HTMLImageElement);
+    const { left, top, width, height } = ground.getBoundingClientRect();
+    const [x, y] = [(clientX - left) / width, (clientY - top) / height];
+    if (this.#subject === undefined || !(x >= 0 && x < 1 && y >= 0 && y < 1)) return;
+    // As the browser shows it, and so as the server counts: upright.
+    this.#point = `${Math.floor(x * ground.naturalWidth)},${Math.floor(y * ground.naturalHeight)}`;
+    this.#pointChoice.disabled = false;
+    this.#head.value = 'point';
+    this.#changed(0);
   }
 
   async #ask(subject: Subject): Promise<void> {
@@ -102,8 +124,11 @@ export class MaskPanel {
 
   #source(): object {
     const from = this.#head.value;
-    if (KEY_METHODS.includes(from)) return { method: from };
-    return { threshold: this.threshold, head: Number.isNaN(Number(from)) ? from : Number(from) };
+    const refine = this.#refine.checked ? { refine: 'bilateral' } : {};
+    if (from === 'point') return { point: this.#point, ...refine };
+    if (KEY_METHODS.includes(from)) return { method: from, ...refine };
+    const head = Number.isNaN(Number(from)) ? from : Number(from);
+    return { threshold: this.threshold, head, ...refine };
   }
 
   #present({ answer, mask, png, picture }: Found, name: string): void {

@@ -123,6 +123,47 @@ describe('dino mask', () => {
     expect(white).toBe(coco.annotations[0].area);
   });
 
+  it('masks what a point or a box names, refined where that is asked for', async () => {
+    const file = join('photos', ids[0]!);
+    const [x, y, width, height] = scenes[0]!.bbox;
+    const prompts = ['--box', scenes[0]!.bbox.join(',')];
+    const coarse = await runDinoJson(['mask', file, ...prompts], options);
+    const fine = await runDinoJson(['mask', file, ...prompts, '--refine', 'bilateral'], options);
+    expect(coarse.annotations).toHaveLength(1);
+    expect(fine.annotations[0].segmentation).not.toEqual(coarse.annotations[0].segmentation);
+    const point = `${Math.round(x + width / 2)},${Math.round(y + height / 2)}`;
+    const found = await runDinoJson(['mask', file, '--method', 'point', '--point', point], options);
+    expect(found.annotations).toHaveLength(1);
+  });
+
+  it('makes as many masks of an image as it is told', async () => {
+    const file = join('photos', ids[0]!);
+    for (const objects of ['1', '4']) {
+      const args = ['mask', file, '--method', 'deep-spectral', '--objects', objects];
+      expect((await runDinoJson(args, options)).annotations).toHaveLength(Number(objects));
+    }
+  });
+
+  it('reports an image on which the point does not lie', async () => {
+    const args = ['mask', join('photos', ids[0]!), '--point', '5000,5', '--json'];
+    const { code, stderr } = await runDino(args, options);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/5000,5 is not on the image, which has 128 x 96 px/);
+  });
+
+  it.each([
+    ['--point', '5'],
+    ['--point', 'a,b'],
+    ['--box', '1,2,3'],
+    ['--objects', '0'],
+    ['--method', 'magic'],
+    ['--refine', 'crf'],
+  ])('refuses %s %s before anything is done', async (option, value) => {
+    const { code, stderr } = await runDino(['mask', 'photos', '--json', option, value], options);
+    expect(code).toBe(2);
+    expect(stderr).toContain(option);
+  });
+
   it('keeps the extensions of images that differ in nothing else', async () => {
     await writeInto(root, 'pair/x.jpg', scenes[0]!.bytes);
     await writeInto(root, 'pair/x.png', await sharp(scenes[1]!.bytes).png().toBuffer());

@@ -49,6 +49,7 @@ describe.skipIf(CHROMIUM === undefined)(`the page, for everyone${NEEDS_BROWSER}`
       'mask-download',
       'threshold',
       'mask-head',
+      'mask-refine',
       'back',
       'collection',
       'k',

@@ -176,6 +176,36 @@ describe.skipIf(CHROMIUM === undefined)(`the page${NEEDS_BROWSER}`, () => {
     await leave();
   });
 
+  it('masks what is clicked, by every method that is chosen, and refines', async () => {
+    const scene = scenes[4]!;
+    const { page, leave } = await visit(browser, server.url);
+    await page.setInputFiles('#photo', upload(scene));
+    await page.locator('#mask-map').waitFor();
+    const area = async (query: string) =>
+      (await ask<{ masks: { area: number }[] }>(server.url, `masks?${query}`, scene)).masks[0]?.area;
+    const { width, height } = (await page.locator('#mask-frame').boundingBox())!;
+    const asked = page.waitForRequest(/point=/);
+    await page.locator('#mask-frame').click({ position: { x: width * 0.3, y: height * 0.6 } });
+    const point = new URL((await asked).url()).searchParams.get('point')!;
+    const [x, y] = point.split(',').map(Number) as [number, number];
+    expect(Math.abs(x - scene.width * 0.3)).toBeLessThan(2);
+    expect(Math.abs(y - scene.height * 0.6)).toBeLessThan(2);
+    expect(await page.locator('#mask-head').inputValue()).toBe('point');
+    expect(await page.locator('#threshold').isDisabled()).toBe(true);
+    await eventually(() => shownArea(page)).toBe(await area(`point=${point}`));
+    await page.locator('#mask-refine').check();
+    await eventually(() => shownArea(page)).toBe(await area(`point=${point}&refine=bilateral`));
+    await page.locator('#mask-refine').uncheck();
+    await page.locator('#mask-head').selectOption('deep-spectral');
+    await eventually(() => shownArea(page)).toBe(await area('method=deep-spectral'));
+    // The next photo has not been clicked yet.
+    await page.locator('#mask-frame').click({ position: { x: 5, y: 5 } });
+    await page.setInputFiles('#photo', upload(scenes[5]!));
+    await page.locator('#mask-map').waitFor();
+    expect(await page.locator('#mask-head').inputValue()).toBe('best');
+    await leave();
+  });
+
   it('drops a question when the next one is asked', async () => {
     const scene = scenes[8]!;
     const { page, leave } = await visit(browser, server.url);

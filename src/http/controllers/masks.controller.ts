@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import {
   Body,
   Controller,
@@ -12,16 +13,18 @@ import {
 } from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
 import type { FoundMask, MaskService } from '../../segmentation/mask.service.js';
+import type { Box, Point } from '../../segmentation/prompt-place.js';
+import { cocoDocument } from '../coco-document.js';
 import type { Problem } from '../dto/problem.dto.js';
-import type { Mask, MaskOptions, MaskRequest, MaskResponse } from '../dto/segmentation.dto.js';
+import type { CocoDocument, Mask, MaskOptions, MaskRequest, MaskResponse } from '../dto/segmentation.dto.js';
 import type { ImageInput } from '../image-input.js';
+import { parseNumbers } from '../options.js';
 import { sendBytes, wantsPng } from '../responses.js';
 
 const DEFAULTS = {
-  method: 'attention',
   head: 'best',
   threshold: 0.6,
-  tau: 0.2,
+  refine: 'none',
   format: 'rle',
   picture: 'mask',
 } as const;
@@ -41,7 +44,8 @@ export class MasksController extends Controller {
 
   /**
    * Object masks without any training on masks: from the CLS token's attention (DINO, arXiv:2104.14294), or from the
-   * patches' keys (TokenCut, LOST). With `Accept: image/png` the first mask as a picture alone.
+   * patches' keys (TokenCut, LOST, MaskCut, Deep Spectral Methods), also of the object under a point or in a box.
+   * With `Accept: image/png` the first mask as a picture alone.
    * @summary Object masks
    */
   @Post()
@@ -51,30 +55,42 @@ export class MasksController extends Controller {
     @Request() request: HttpRequest,
     @Queries() query: MaskOptions,
     @Body() body?: MaskRequest,
-  ): Promise<MaskResponse> {
-    const options = { ...DEFAULTS, ...query, ...body };
+  ): Promise<MaskResponse | CocoDocument> {
+    const { format, picture, point, box, ...options } = { ...DEFAULTS, ...query, ...body };
+    const prompts = {
+      point: point === undefined ? undefined : (parseNumbers('point', 'x,y', point) as unknown as Point),
+      box: box === undefined ? undefined : (parseNumbers('box', 'x,y,width,height', box) as unknown as Box),
+    };
     const bytes = await this.#images.one(request, body?.image);
-    const found = await this.#masks.find(bytes, options, request.signal);
+    const found = await this.#masks.find(bytes, { ...options, ...prompts }, request.signal);
     if (wantsPng(request)) {
-      const png = await this.#masks.picture(bytes, found, options.picture);
+      const png = await this.#masks.picture(bytes, found, picture);
       // tsoa takes the JSON schema from the return type; the picture's content type is added in tsoa.json.
       return sendBytes(this, png, 'image/png') as unknown as MaskResponse;
     }
     const { width, height } = found.info;
-    return {
-      model: found.model.name,
-      method: options.method,
-      width,
-      height,
-      masks: await Promise.all(found.masks.map((mask) => this.#describe(mask, options.format))),
-    };
+    const masks: Mask[] = [];
+    for (const mask of found.masks) {
+      masks.push(await this.#describe(mask, format === 'coco' ? 'rle' : format));
+      // Others have their turn between two masks.
+      await setImmediate();
+    }
+    if (format === 'coco') return cocoDocument({ fileName: nameOf(request, body), width, height, masks });
+    return { model: found.model.name, method: found.method, width, height, masks };
   }
 
-  async #describe(mask: FoundMask, format: 'rle' | 'png'): Promise<Mask> {
+  async #describe(mask: FoundMask, format: 'rle' | 'polygon' | 'png'): Promise<Mask> {
     const { score, area, bbox, head, reason } = mask;
     const common = { score, area, bbox: [...bbox], head, reason };
     if (format === 'rle') return { ...common, rle: this.#masks.runLengths(mask) };
+    if (format === 'polygon') return { ...common, polygon: this.#masks.outline(mask) };
     const png = await this.#masks.binaryPng(mask);
     return { ...common, png: `data:image/png;base64,${Buffer.from(png).toString('base64')}` };
   }
+}
+
+/** What the client calls the image; empty where it came without a name. */
+function nameOf(request: HttpRequest, body: MaskRequest | undefined): string {
+  if (typeof body?.image === 'object') return body.image.id;
+  return request.uploads?.[0]?.name ?? '';
 }

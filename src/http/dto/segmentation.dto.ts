@@ -55,10 +55,12 @@ export interface MaskOptions {
   /** Model to use; default: the server's. */
   model?: string;
   /**
-   * How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention;
-   * `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279): one object, from the similarity of the patches' keys.
+   * How masks are made. `attention` (the default): the patches that hold most of the CLS token's attention. From the
+   * similarity of the patches' keys: `tokencut` (arXiv:2202.11539) and `lost` (arXiv:2109.14279), one object;
+   * `maskcut` (arXiv:2301.11320), several objects; `deep-spectral` (arXiv:2205.07839), the parts that the image falls
+   * into; `point` and `box` (the default where one is given), the object under a point or in a box.
    */
-  method?: 'attention' | 'tokencut' | 'lost';
+  method?: 'attention' | 'tokencut' | 'lost' | 'maskcut' | 'deep-spectral' | 'point' | 'box';
   /**
    * For `attention`: share of the attention mass that a mask holds, 0..1. Default 0.6, as in the DINO paper.
    * @minimum 0
@@ -66,15 +68,35 @@ export interface MaskOptions {
    */
   threshold?: number;
   /**
-   * For `tokencut`: cosine above which two patches are alike, -1..1. Default 0.2, as in its paper.
+   * For `tokencut` and `maskcut`: cosine above which two patches are alike, -1..1. Default 0.2 and 0.15, as in their
+   * papers.
    * @minimum -1
    * @maximum 1
    */
   tau?: number;
+  /**
+   * For `maskcut` and `deep-spectral`: most masks wanted. Default 3.
+   * @isInt
+   * @minimum 1
+   * @maximum 10
+   */
+  objects?: number;
+  /** For `point`: a place on the object, `x,y` in px of the image from its top left corner. */
+  point?: string;
+  /** For `box`: where the object is, `x,y,width,height` in px of the image. */
+  box?: string;
+  /**
+   * How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+   * (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+   */
+  refine?: 'none' | 'bilateral';
   /** For `attention`: one head; `best` (the default): the head whose mask looks most like one object; `union` of all; or `all`, a mask each. */
   head?: number | 'best' | 'union' | 'all';
-  /** How masks are written in JSON: COCO run lengths, or a PNG as `data:` URI. Default `rle`. */
-  format?: 'rle' | 'png';
+  /**
+   * How masks are written in JSON: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as
+   * `data:` URI (`png`). With `coco` the whole answer is a COCO annotation file.
+   */
+  format?: 'rle' | 'polygon' | 'png' | 'coco';
   /** With `Accept: image/png`: `mask` (black and white, the default), `overlay` or `cutout`. */
   picture?: 'mask' | 'overlay' | 'cutout';
   /**
@@ -109,6 +131,11 @@ export interface Mask {
   /** Why this one. */
   reason: string;
   rle?: RunLengthMask;
+  /**
+   * Rings `[x1, y1, x2, y2, ...]` in px, the exact outline of the pixels: outer rings clockwise, holes
+   * counter-clockwise and after the ring around them.
+   */
+  polygon?: number[][];
   /** `data:image/png;base64,...`, white on black. */
   png?: string;
 }
@@ -121,4 +148,39 @@ export interface MaskResponse {
   height: number;
   /** Best first; none where nothing was found. */
   masks: Mask[];
+}
+
+export interface CocoImage {
+  id: number;
+  /** The name of the file or the id of the stored image, where there is one. */
+  file_name: string;
+  width: number;
+  height: number;
+}
+
+export interface CocoAnnotation {
+  id: number;
+  image_id: number;
+  category_id: number;
+  segmentation: RunLengthMask;
+  /** Pixels. */
+  area: number;
+  /** [x, y, width, height] in px. */
+  bbox: number[];
+  iscrowd: number;
+  /** How much the mask looks like one object, 0..1. */
+  score: number;
+}
+
+export interface CocoCategory {
+  id: number;
+  name: string;
+  supercategory: string;
+}
+
+/** COCO's annotation file, for one image and one category, as labelling tools import it. */
+export interface CocoDocument {
+  images: CocoImage[];
+  annotations: CocoAnnotation[];
+  categories: CocoCategory[];
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { binaryAffinity } from '#dino/segmentation/affinity.js';
 import { BitMatrix } from '#dino/segmentation/bit-matrix.js';
+import { DenseAffinity } from '#dino/segmentation/dense-affinity.js';
 import { createRandom } from '../../support/drawn-scenes.js';
 
 const SIZES = [1, 2, 3, 4, 7, 8, 9, 16, 31, 65, 100];
@@ -68,6 +69,56 @@ describe('a matrix of bits', () => {
         12,
       );
       expect(inside.every((column) => matrix.has(column, row))).toBe(true);
+    }
+  });
+  it.each(SIZES)('of %i lets go of a row and its column, and of nothing else', (size) => {
+    const random = createRandom(size);
+    const [matrix, before] = [new BitMatrix(size), new BitMatrix(size)];
+    for (let pair = 0; pair < size * 3; pair++) {
+      const [row, column] = [Math.floor(random() * size), Math.floor(random() * size)];
+      matrix.join(row, column);
+      before.join(row, column);
+    }
+    const gone = Math.floor(random() * size);
+    matrix.isolate(gone);
+    for (let row = 0; row < size; row++) {
+      for (let column = 0; column < size; column++) {
+        const isKept = row !== gone && column !== gone && before.has(row, column);
+        expect(matrix.has(row, column)).toBe(isKept);
+      }
+    }
+  });
+});
+
+describe('a matrix of numbers', () => {
+  it.each(SIZES)('of %i holds the dot products of rows, and the floor where they are below it', (size) => {
+    const [dimension, floor] = [6, 0.05];
+    const rows = randomRows(size, dimension, size + 1);
+    const matrix = new DenseAffinity({ rows, dimension, floor });
+    const entry = (row: number, column: number) => Math.max(floor, product(rows, dimension, row, column));
+    const random = createRandom(size);
+    const vector = Float64Array.from({ length: size }, () => random() - 0.5);
+    const result = new Float64Array(size).fill(7);
+    matrix.multiply(vector, result);
+    const sums = matrix.rowSums();
+    const others: number[] = [];
+    for (let row = 0; row < size; row++) {
+      const entries = Array.from({ length: size }, (_, column) => entry(row, column));
+      expect(result[row]).toBeCloseTo(
+        entries.reduce((sum, value, column) => sum + value * vector[column]!, 0),
+        12,
+      );
+      expect(sums[row]).toBeCloseTo(
+        entries.reduce((sum, value) => sum + value, 0),
+        12,
+      );
+      others.push(...entries.filter((_, column) => column !== row));
+    }
+    const [least, most] = matrix.range();
+    if (size === 1) expect([least, most]).toEqual([Infinity, -Infinity]);
+    else {
+      expect(least).toBeCloseTo(Math.min(...others), 12);
+      expect(most).toBeCloseTo(Math.max(...others), 12);
     }
   });
 });

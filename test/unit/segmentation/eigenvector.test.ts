@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { secondEigenvector } from '#dino/segmentation/eigenvector.js';
+import { nextEigenvectors, secondEigenvector } from '#dino/segmentation/eigenvector.js';
 import { largestEigenpair } from '#dino/segmentation/tridiagonal.js';
 import { createRandom } from '../../support/drawn-scenes.js';
 
@@ -101,6 +101,39 @@ describe('the second eigenvector', () => {
     smooth(vector, product);
     const difference = Math.hypot(...product.map((entry, at) => entry - value * vector[at]!));
     expect(difference).toBeCloseTo(residual, 10);
+  });
+});
+
+describe('several eigenvectors', () => {
+  it('of a path are cosines of one frequency after the other, in descending order', () => {
+    const first = new Float64Array(90).fill(1);
+    const pairs = nextEigenvectors({ multiply: smooth, first }, 6);
+    expect(pairs).toHaveLength(6);
+    pairs.forEach(({ value, vector, residual }, index) => {
+      const frequency = index + 1;
+      expect(value).toBeCloseTo((1 + 2 * Math.cos((Math.PI * frequency) / 90)) / 3, 12);
+      expect(absoluteCosine(vector, cosine(90, frequency))).toBeCloseTo(1, 10);
+      expect(residual).toBeLessThanOrEqual(1e-12);
+    });
+    expect(pairs[0]).toEqual(secondEigenvector({ multiply: smooth, first }));
+  });
+
+  it('of an eigenvalue that occurs three times are three, at right angles', () => {
+    const values = [1, 0.5, 0.5, 0.5, 0.2, 0.1];
+    const pairs = nextEigenvectors({ multiply: diagonalProduct(values), first: axis(6, 0) }, 4);
+    expect(pairs.map(({ value }) => value.toFixed(9))).toEqual(
+      ['0.5', '0.5', '0.5', '0.2'].map((text) => Number(text).toFixed(9)),
+    );
+    pairs.forEach(({ vector }, index) => {
+      for (const { vector: other } of pairs.slice(0, index))
+        expect(absoluteCosine(vector, other)).toBeLessThan(1e-9);
+    });
+  });
+
+  it('are as many as the matrix has besides the first', () => {
+    const first = new Float64Array(4).fill(1);
+    expect(nextEigenvectors({ multiply: smooth, first }, 9)).toHaveLength(3);
+    expect(nextEigenvectors({ multiply: smooth, first }, 0)).toEqual([]);
   });
 });
 

@@ -1,50 +1,38 @@
 import { describe, expect, it } from 'vitest';
-import { DinoError } from '#dino/errors.js';
 import { binaryAffinity } from '#dino/segmentation/affinity.js';
+import { deepSpectralMasks } from '#dino/segmentation/deep-spectral.js';
 import { keyRows, type KeyFeatures, type KeyMask } from '#dino/segmentation/key-features.js';
 import { lostMasks } from '#dino/segmentation/lost.js';
-import { cutVector, tokenCutMasks } from '#dino/segmentation/tokencut.js';
+import { maskCutMasks } from '#dino/segmentation/maskcut.js';
+import { cutVector } from '#dino/segmentation/normalised-cut.js';
+import { boxMasks, pointMasks } from '#dino/segmentation/prompted.js';
+import { tokenCutMasks } from '#dino/segmentation/tokencut.js';
 import { maskIou } from '../../support/drawn-scenes.js';
 import { drawKeys } from './drawn-keys.js';
+import { markedKeys, opposedKeys, picture, problem } from './marked-keys.js';
 
-const METHODS: Record<'tokencut' | 'lost', (features: KeyFeatures) => KeyMask[]> = {
+const METHODS = {
   tokencut: tokenCutMasks,
   lost: lostMasks,
-};
+  maskcut: maskCutMasks,
+  'deep-spectral': deepSpectralMasks,
+  // Prompts in the middle of the picture, where the drawn object need not be.
+  point: (features: KeyFeatures) => pointMasks({ ...features, patch: middle(features) }),
+  box: (features: KeyFeatures) => boxMasks({ ...features, box: middleBox(features) }),
+} satisfies Record<string, (features: KeyFeatures) => KeyMask[]>;
 
-/** Keys of one number each way: a patch marked by a letter lies along that letter's axis, `.` along another. */
-function markedKeys(rows: string): KeyFeatures {
-  const marks = rows.replaceAll(' ', '');
-  const axes = [...new Set(marks)].sort();
-  const keys = new Float32Array(marks.length * axes.length);
-  [...marks].forEach((mark, patch) => (keys[patch * axes.length + axes.indexOf(mark)] = 1));
-  const width = rows.indexOf(' ') === -1 ? rows.length : rows.indexOf(' ');
-  return { keys, dimension: axes.length, grid: { height: marks.length / width, width } };
+function middle({ grid }: KeyFeatures): number {
+  return Math.floor(grid.height / 2) * grid.width + Math.floor(grid.width / 2);
 }
 
-/** One direction for `#` and the opposite for `.`. */
-function opposedKeys(rows: string): KeyFeatures {
-  const { grid } = markedKeys(rows);
-  const keys = Float32Array.from(rows.replaceAll(' ', ''), (mark) => (mark === '#' ? 1 : -1));
-  return { keys, dimension: 1, grid };
+function middleBox({ grid }: KeyFeatures): Uint8Array {
+  const isMiddle = (at: number, length: number) => at >= Math.floor(length / 4) && at < (3 * length) / 4;
+  return Uint8Array.from({ length: grid.height * grid.width }, (_, patch) =>
+    isMiddle(patch % grid.width, grid.width) && isMiddle(Math.floor(patch / grid.width), grid.height) ? 1 : 0,
+  );
 }
 
-function picture({ cells }: KeyMask, { grid }: KeyFeatures): string {
-  const marks = Array.from(cells, (inside) => (inside === 1 ? '#' : '.')).join('');
-  return marks.replace(new RegExp(`.{${grid.width}}(?=.)`, 'g'), '$& ');
-}
-
-function problem(work: () => unknown): DinoError {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof DinoError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
-
-describe.each(['tokencut', 'lost'] as const)('%s', (method) => {
+describe.each(['tokencut', 'lost', 'maskcut', 'deep-spectral'] as const)('the first mask of %s', (method) => {
   const find = METHODS[method];
 
   it.each([
@@ -64,6 +52,10 @@ describe.each(['tokencut', 'lost'] as const)('%s', (method) => {
     const drawn = drawKeys({ grid: { height: 20, width: 20 }, noise: 1, dimension: 48 });
     expect(maskIou(find(drawn)[0]!.cells, drawn.truth)).toBeGreaterThan(0.7);
   });
+});
+
+describe.each(['tokencut', 'lost'] as const)('the mask of %s', (method) => {
+  const find = METHODS[method];
 
   it('keeps the part of the foreground that hangs together by edges', () => {
     const features = opposedKeys('.###... .##.... ...##.. .......');
@@ -71,6 +63,15 @@ describe.each(['tokencut', 'lost'] as const)('%s', (method) => {
     expect(picture(mask!, features)).toBe('.###... .##.... ....... .......');
     expect(mask!.score).toBeCloseTo(5 / 7, 6);
   });
+
+  it('says why', () => {
+    const features = opposedKeys('....... ...##.. .......');
+    expect(find(features)[0]!.reason).toMatch(/row 2, column 4/);
+  });
+});
+
+describe.each(Object.keys(METHODS) as (keyof typeof METHODS)[])('%s', (method) => {
+  const find = METHODS[method];
 
   it.each([
     ['one patch', { height: 1, width: 1 }],
@@ -92,11 +93,6 @@ describe.each(['tokencut', 'lost'] as const)('%s', (method) => {
       expect(maskIou(scaled.cells, plain.cells)).toBe(1);
       expect(scaled.score).toBeCloseTo(plain.score, 5);
     }
-  });
-
-  it('says why', () => {
-    const features = opposedKeys('....... ...##.. .......');
-    expect(find(features)[0]!.reason).toMatch(/row 2, column 4/);
   });
 
   it('leaves its input as it was', () => {

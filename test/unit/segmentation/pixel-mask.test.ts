@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { cellEdges } from '#dino/vision/grid-cover.js';
-import { expandMask, maskArea, maskBox } from '#dino/segmentation/pixel-mask.js';
+import { maskArea, maskBox } from '#dino/segmentation/pixel-mask.js';
+import { cellEdges, expandMask } from '#dino/vision/grid-cover.js';
 import { createRandom } from '../../support/drawn-scenes.js';
 
 interface Sample {

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { expandMask, maskArea, maskBox } from '#dino/segmentation/pixel-mask.js';
+import { maskArea, maskBox } from '#dino/segmentation/pixel-mask.js';
 import { compressCounts, decodeRle, decompressCounts, encodeRle, rleCounts } from '#dino/segmentation/rle.js';
+import { expandMask } from '#dino/vision/grid-cover.js';
 import { createRandom } from '../../support/drawn-scenes.js';
 
 interface Reference {

@@ -1,7 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DinoError } from '#dino/errors.js';
+import { deepSpectralMasks } from '#dino/segmentation/deep-spectral.js';
 import { lostMasks } from '#dino/segmentation/lost.js';
+import { maskCutMasks } from '#dino/segmentation/maskcut.js';
+import { boxMasks, pointMasks } from '#dino/segmentation/prompted.js';
+import { refineMasks } from '#dino/segmentation/refine.js';
 import { SegmentationPool } from '#dino/segmentation/segmentation-pool.js';
 import { tokenCutMasks } from '#dino/segmentation/tokencut.js';
 import { maskIou } from '../../support/drawn-scenes.js';
@@ -42,6 +46,31 @@ describe('the segmentation pool', () => {
     expect(await pool.run({ method: 'lost', ...keysOf(drawn) })).toEqual(lostMasks(drawn));
   });
 
+  it('finds what the functions find, for every other method', async () => {
+    const drawn = drawKeys({ grid: { height: 9, width: 14 }, noise: 1.2 });
+    const box = drawn.truth;
+    expect(await pool.run({ method: 'maskcut', ...keysOf(drawn), objects: 2 })).toEqual(
+      maskCutMasks({ ...drawn, objects: 2 }),
+    );
+    expect(await pool.run({ method: 'deep-spectral', ...keysOf(drawn), objects: 2 })).toEqual(
+      deepSpectralMasks({ ...drawn, objects: 2 }),
+    );
+    expect(await pool.run({ method: 'point', ...keysOf(drawn), patch: 60 })).toEqual(
+      pointMasks({ ...drawn, patch: 60 }),
+    );
+    expect(await pool.run({ method: 'box', ...keysOf(drawn), box })).toEqual(boxMasks({ ...drawn, box }));
+  });
+
+  it('refines masks, and takes the photo over', async () => {
+    const drawn = drawKeys({ grid: { height: 6, width: 8 } });
+    const data = Uint8Array.from({ length: 80 * 60 * 3 }, (_, at) => (at * 13) % 251);
+    const photo = { width: 80, height: 60 };
+    const task = { grid: drawn.grid, masks: [drawn.truth] };
+    const expected = refineMasks({ ...task, pixels: { ...photo, data: data.slice() } });
+    expect(await pool.refine({ ...task, pixels: { ...photo, data } })).toEqual(expected);
+    expect(data).toHaveLength(0);
+  });
+
   it('hands the options on', async () => {
     const drawn = drawKeys({ grid: { height: 9, width: 14 }, noise: 1.2 });
     const byTau = await pool.run({ method: 'tokencut', ...keysOf(drawn), tau: 0.5 });
@@ -74,6 +103,9 @@ describe('the segmentation pool', () => {
     const task = () => keysOf(drawKeys({ grid: { height: 4, width: 4 } }));
     const refusals = [
       pool.run({ method: 'tokencut', ...task(), tau: 2 }),
+      pool.run({ method: 'maskcut', ...task(), tau: -2 }),
+      pool.run({ method: 'maskcut', ...task(), objects: 0 }),
+      pool.run({ method: 'deep-spectral', ...task(), objects: 11 }),
       pool.run({ method: 'lost', ...task(), candidates: 0 }),
       pool.run({ method: 'lost', ...task(), grid: { height: 100, width: 100 } }),
     ];

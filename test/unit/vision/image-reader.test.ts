@@ -216,6 +216,30 @@ describe('formats and their rarities', () => {
   });
 });
 
+describe('the whole image', () => {
+  it('has the pixels of the file, upright', async () => {
+    const { rgb, bytes } = await images.drawScene({
+      className: 'ring-on-noise',
+      width: 61,
+      height: 47,
+      format: 'png',
+    });
+    const { pixels, info } = await reader.whole(bytes, { maxPixels: 10_000 });
+    expect([pixels.width, pixels.height, info.width, info.height]).toEqual([61, 47, 61, 47]);
+    expect(Buffer.compare(pixels.data, rgb)).toBe(0);
+    const turned = await reader.whole(await images.exifJpeg(6), { maxPixels: 10_000 });
+    expect([turned.pixels.width, turned.pixels.height]).toEqual([80, 40]);
+    expectColours(corners(turned.pixels), [RED, GREEN, BLUE, YELLOW], 6);
+  });
+
+  it('is scaled down in proportion to the pixels allowed', async () => {
+    const { bytes } = await images.drawScene({ className: 'ring-on-noise', width: 200, height: 100 });
+    const { pixels, info } = await reader.whole(bytes, { maxPixels: 5000 });
+    expect([pixels.width, pixels.height, info.width, info.height]).toEqual([100, 50, 200, 100]);
+    expect(pixels.data).toHaveLength(15_000);
+  });
+});
+
 describe('the thumbnail', () => {
   it('is an upright WebP of at most 256 px', async () => {
     const large = await sharp(await images.exifJpeg(6))

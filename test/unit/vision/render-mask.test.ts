@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { expandMask } from '#dino/segmentation/pixel-mask.js';
+import { expandMask } from '#dino/vision/grid-cover.js';
 import { renderCutout, renderMask, renderMaskOverlay } from '#dino/vision/render-mask.js';
 import { createRandom, drawScene, exifJpeg, quadrants, RED } from '../../support/drawn-scenes.js';
 
@@ -15,6 +15,7 @@ describe('the mask', () => {
     { grid: { width: 30, height: 20 }, width: 333, height: 500 },
     { grid: { width: 8, height: 8 }, width: 3, height: 2 },
     { grid: { width: 1, height: 1 }, width: 1, height: 1 },
+    { grid: { width: 61, height: 43 }, width: 61, height: 43 },
   ])(
     'of $grid at $width x $height is grey, 255 on the object and 0 elsewhere',
     async ({ grid, width, height }) => {
@@ -103,6 +104,34 @@ describe('the mask on its photo', () => {
     expect(at(4, 2)).not.toEqual(ground);
     expect(at(7, 5)).not.toEqual(ground);
     expect(at(8, 5)).toEqual(ground);
+  });
+
+  it('outlines single pixels as the rule says, at the edge of the picture too', async () => {
+    // At 300 px the outline is 2 px thick.
+    const [width, height, thickness] = [310, 300, 2];
+    const random = createRandom(4);
+    const blobs = Array.from({ length: 30 }, () => [random() * width, random() * height, 4 + 30 * random()]);
+    const pixels = Uint8Array.from({ length: width * height }, (_, at) => {
+      const [x, y] = [at % width, Math.floor(at / width)];
+      return blobs.some(([left, top, side]) => x > left! && x < left! + side! && y > top! && y < top! + side!)
+        ? 1
+        : 0;
+    });
+    const image = await sharp({ create: { width, height, channels: 3, background: '#808080' } })
+      .png()
+      .toBuffer();
+    const png = await renderMaskOverlay({ image, cells: pixels, grid: { width, height } });
+    const data = await sharp(png).removeAlpha().raw().toBuffer();
+    const isInside = (x: number, y: number) =>
+      pixels[Math.min(height - 1, Math.max(0, y)) * width + Math.min(width - 1, Math.max(0, x))] === 1;
+    const around = Array.from({ length: 2 * thickness + 1 }, (_, at) => at - thickness);
+    let wrong = 0;
+    pixels.forEach((inside, at) => {
+      const [x, y] = [at % width, Math.floor(at / width)];
+      const isOutline = inside === 1 && around.some((dy) => around.some((dx) => !isInside(x + dx, y + dy)));
+      if (data[3 * at]! > 250 !== isOutline) wrong++;
+    });
+    expect(wrong).toBe(0);
   });
 
   it('draws no line along the edge of the picture', async () => {
