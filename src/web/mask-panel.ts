@@ -93,7 +93,8 @@ export class MaskPanel {
     const ground = element('mask-ground', HTMLImageElement);
     const { left, top, width, height } = ground.getBoundingClientRect();
     const [x, y] = [(clientX - left) / width, (clientY - top) / height];
-    if (this.#subject === undefined || !(x >= 0 && x < 1 && y >= 0 && y < 1)) return;
+    if (this.#subject === undefined || !this.#pointChoice.isConnected) return;
+    if (!(x >= 0 && x < 1 && y >= 0 && y < 1)) return;
     // As the browser shows it, and so as the server counts: upright.
     this.#point = `${Math.floor(x * ground.naturalWidth)},${Math.floor(y * ground.naturalHeight)}`;
     this.#pointChoice.disabled = false;

@@ -60,7 +60,13 @@ describe.skipIf(CHROMIUM === undefined)(`the page of a model that lacks somethin
     const { page, leave } = await visit(browser, server.url);
     await page.setInputFiles('#photo', upload(scenes[0]!));
     const options = page.locator('#mask-head option');
-    expect(await options.allTextContents()).toEqual(['the keys (TokenCut)', 'the keys (LOST)']);
+    expect(await options.allTextContents()).toEqual([
+      'the keys (TokenCut)',
+      'the keys (LOST)',
+      'the keys (MaskCut)',
+      'the keys (Deep Spectral)',
+      'the point clicked',
+    ]);
     expect(await page.locator('#threshold').isDisabled()).toBe(true);
     await page.locator('#mask-map').or(page.getByText('Nothing stands out.')).first().waitFor();
     expect(await page.locator('#attention').isVisible()).toBe(false);
