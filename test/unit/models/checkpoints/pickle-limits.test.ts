@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import { OP } from '#dino/models/checkpoints/pickle/opcodes.js';
 import {
   global,
-  int,
   join,
   pickle,
   stateDict,
