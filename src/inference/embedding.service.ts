@@ -2,6 +2,7 @@ import { DinoError } from '../errors.js';
 import type { Grid } from './features.js';
 import { areaOf, coverOf, weightedMean, type Region, type RegionVector } from './region.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
+import { planPatches } from '../models/patch-plan.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 
 export interface ImageEmbedding {
@@ -60,8 +61,7 @@ export class EmbeddingService {
     signal?: AbortSignal,
   ): Promise<PatchTokens[]> {
     this.#models.requireFeatures(model, ['patch_tokens']);
-    const { input, preprocessing } = model.manifest;
-    const plan = { longerSide: options.size ?? preprocessing.attentionSize, multipleOf: input.multipleOf };
+    const plan = planPatches(model.manifest, options.size);
     return model.extractor.withPlaces(images.length, () =>
       Promise.all(
         images.map(async (bytes) => {

@@ -79,6 +79,7 @@ export function importedManifest(facts: ManifestFacts): Manifest {
       type: 'uint8',
       colour: 'RGB',
       multipleOf: description.multipleOf,
+      fixedSize: description.fixedSize?.width,
     },
     preprocessing: {
       ...size,

@@ -35,6 +35,8 @@ export const manifestSchema = z.object({
     type: z.literal('uint8'),
     colour: z.literal('RGB'),
     multipleOf: z.int().positive(),
+    /** Side in px of the square that is all the graph takes; absent where any multiple will do. */
+    fixedSize: z.int().positive().optional(),
   }),
   preprocessing: z.object({
     /** Shorter side in px before the centre crop. */

@@ -1,5 +1,6 @@
 import type { FeatureName, Features } from '../inference/features.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
+import { planPatches } from '../models/patch-plan.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 
 export interface LookOptions {
@@ -26,8 +27,8 @@ export class PatchLooker {
   }
 
   /**
-   * @throws DinoError not-found for the model, invalid-request for one that lacks a feature, for bytes that are no
-   *   readable image, overloaded, and internal when the model can't be loaded
+   * @throws DinoError not-found for the model, invalid-request for one that lacks a feature or doesn't take the
+   *   size, for bytes that are no readable image, overloaded, and internal when the model can't be loaded
    */
   async look(
     bytes: Uint8Array,
@@ -37,12 +38,9 @@ export class PatchLooker {
   ): Promise<Look> {
     const model = await this.#models.get(options.model);
     this.#models.requireFeatures(model, names);
-    const { input, preprocessing } = model.manifest;
+    const plan = planPatches(model.manifest, options.size);
     return model.extractor.withPlaces(1, async () => {
-      const { pixels, info } = await this.#reader.forPatches(bytes, {
-        longerSide: options.size ?? preprocessing.attentionSize,
-        multipleOf: input.multipleOf,
-      });
+      const { pixels, info } = await this.#reader.forPatches(bytes, plan);
       return { model, info, features: await model.extractor.extract(pixels, names, signal) };
     });
   }
