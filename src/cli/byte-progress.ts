@@ -1,5 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress';
-import { formatBytes } from '../models/byte-size.js';
+import { formatBytes } from '../models/download/byte-size.js';
 
 export interface ByteProgress {
   /** Says how far it is by now. */

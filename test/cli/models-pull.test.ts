@@ -5,7 +5,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CATALOG, findInCatalog, pathBelowBase } from '#dino/models/catalog.js';
+import { CATALOG, findInCatalog, pathBelowBase } from '#dino/models/importing/catalog.js';
 import { vitShapes, writeBlankCheckpoint } from '../support/blank-checkpoint.js';
 import { FileServer } from '../support/file-server.js';
 import { finishDino, runDino, runDinoJson, spawnDino } from './dino-process.js';

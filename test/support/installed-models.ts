@@ -1,7 +1,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { importModel } from '#dino/models/import-model.js';
+import { importModel } from '#dino/models/importing/import-model.js';
 import type { Manifest } from '#dino/models/manifest.js';
 
 const BUNDLED = fileURLToPath(new URL('../../models', import.meta.url));

@@ -1,5 +1,5 @@
-import { formatBytes } from '../../models/byte-size.js';
-import { describeModel } from '../../models/import-model.js';
+import { formatBytes } from '../../models/download/byte-size.js';
+import { describeModel } from '../../models/importing/import-model.js';
 import type { ModelDescription } from '../../models/onnx/architecture-metadata.js';
 import type { Manifest } from '../../models/manifest.js';
 import { createByteProgress, type ByteProgress } from '../byte-progress.js';

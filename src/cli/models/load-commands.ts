@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Model } from '../../client/resources.js';
-import { formatBytes } from '../../models/byte-size.js';
+import { formatBytes } from '../../models/download/byte-size.js';
 import { addConnectionOptions, withServer, type ConnectionOptions } from '../connection.js';
 
 /** `dino models load`: what a running server's first request to the model would do. */

@@ -1,7 +1,7 @@
 import { CheckpointError } from '../../models/checkpoints/checkpoint-error.js';
 import { DownloadError } from '../../models/download/download-error.js';
 import { explainDiskError } from '../../models/download/disk-error.js';
-import { InstallError } from '../../models/install-error.js';
+import { InstallError } from '../../models/importing/install-error.js';
 import { ModelWriteError } from '../../models/onnx/model-write-error.js';
 import { CommandError } from '../command-error.js';
 

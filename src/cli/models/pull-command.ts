@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { CATALOG } from '../../models/catalog.js';
+import { CATALOG } from '../../models/importing/catalog.js';
 import { usageError } from '../command-error.js';
 import { textTable } from '../text-table.js';
 import { addInstallOptions, type InstallFlags } from './import-options.js';

@@ -1,11 +1,11 @@
 import { access, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { loadConfig } from '../../config.js';
-import { checkpointDigest } from '../../models/checkpoint-digest.js';
+import { checkpointDigest } from '../../models/importing/checkpoint-digest.js';
 import { readLicence, type Licence } from '../../models/download/model-card.js';
-import { checkNormalisation } from '../../models/hub-preprocessing.js';
-import { importModel } from '../../models/import-model.js';
-import { checkName, type InstallPlace } from '../../models/install.js';
+import { checkNormalisation } from '../../models/importing/hub-preprocessing.js';
+import { importModel } from '../../models/importing/import-model.js';
+import { checkName, type InstallPlace } from '../../models/importing/install.js';
 import { usageError } from '../command-error.js';
 import { explain } from '../image-files.js';
 import { listenForInterrupt } from '../interruption.js';

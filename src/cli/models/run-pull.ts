@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { loadConfig } from '../../config.js';
-import { CATALOG, findInCatalog } from '../../models/catalog.js';
+import { CATALOG, findInCatalog } from '../../models/importing/catalog.js';
 import { parseHubRepository } from '../../models/download/hub-repository.js';
 import { readOrigin } from '../../models/download/origin.js';
-import { checkName, type InstallPlace } from '../../models/install.js';
-import { pullModel, type PullTarget } from '../../models/pull-model.js';
+import { checkName, type InstallPlace } from '../../models/importing/install.js';
+import { pullModel, type PullTarget } from '../../models/importing/pull-model.js';
 import { CommandError, usageError } from '../command-error.js';
 import { listenForInterrupt } from '../interruption.js';
 import { InstallReport } from './install-report.js';

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { formatBytes } from '../byte-size.js';
+import { formatBytes } from './byte-size.js';
 
 /** What a full or closed disk means for who runs the command; undefined for any other error. */
 export function explainDiskError(error: unknown, path: string): string | undefined {

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { formatBytes } from '../byte-size.js';
+import { formatBytes } from './byte-size.js';
 import { explainDiskError, lackOfSpace } from './disk-error.js';
 import { DownloadError, TransientError } from './download-error.js';
 import { explainStatus, isTransient, retryAfterMs } from './http-status.js';

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { pathBelowBase } from '../catalog.js';
+import { pathBelowBase } from '../importing/catalog.js';
 import { DownloadError } from './download-error.js';
 
 /** Where published files are taken from: their public addresses, a mirror of them, or a folder of this machine. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CATALOG, findInCatalog, pathBelowBase } from '#dino/models/catalog.js';
+import { CATALOG, findInCatalog, pathBelowBase } from '#dino/models/importing/catalog.js';
 import { modelName } from '#dino/models/manifest.js';
 
 describe('the catalogue', () => {

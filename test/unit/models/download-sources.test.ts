@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findInCatalog, pathBelowBase } from '#dino/models/catalog.js';
+import { findInCatalog, pathBelowBase } from '#dino/models/importing/catalog.js';
 import { Checksums } from '#dino/models/download/checksums.js';
 import { FileGetter } from '#dino/models/download/file-getter.js';
 import { HttpClient } from '#dino/models/download/http-client.js';

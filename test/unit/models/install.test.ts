@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { asModelName, nameFromPath, withPrecision } from '#dino/cli/models/model-place.js';
-import { formatBytes } from '#dino/models/byte-size.js';
-import { importedManifest, inputSize } from '#dino/models/imported-manifest.js';
-import { checkName, installModel, type InstallPlace } from '#dino/models/install.js';
+import { formatBytes } from '#dino/models/download/byte-size.js';
+import { importedManifest, inputSize } from '#dino/models/importing/imported-manifest.js';
+import { checkName, installModel, type InstallPlace } from '#dino/models/importing/install.js';
 import type { Manifest } from '#dino/models/manifest.js';
-import { withProcessLock } from '#dino/models/process-lock.js';
+import { withProcessLock } from '#dino/models/importing/process-lock.js';
 
 let root: string;
 let modelsFolder: string;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256OfFile } from './file-hash.js';
+import { sha256OfFile } from '../file-hash.js';
 
 /**
  * What identifies the weights of several files: the SHA-256 of one alone; of more, that of the list that `sha256sum`

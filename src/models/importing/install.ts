@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InstallError } from './install-error.js';
-import { manifestSchema, modelName, type Manifest } from './manifest.js';
+import { manifestSchema, modelName, type Manifest } from '../manifest.js';
 import { isOtherProcess } from './process-lock.js';
 
 export interface InstallPlace {

@@ -1,7 +1,7 @@
-import { FeatureExtractor } from '../inference/feature-extractor.js';
-import type { FeatureName, Features } from '../inference/features.js';
+import { FeatureExtractor } from '../../inference/feature-extractor.js';
+import type { FeatureName, Features } from '../../inference/features.js';
 import { InstallError } from './install-error.js';
-import type { Manifest } from './manifest.js';
+import type { Manifest } from '../manifest.js';
 
 /**
  * Runs a model once at its own size, in a worker of its own: what is installed has been seen to work.

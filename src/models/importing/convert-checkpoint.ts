@@ -1,11 +1,11 @@
-import { recognise } from './architectures/recognise.js';
-import { backboneOf } from './checkpoints/backbone.js';
-import { CheckpointError } from './checkpoints/checkpoint-error.js';
-import { openCheckpoint } from './checkpoints/open-checkpoint.js';
-import { architectureMetadata, type ModelDescription } from './onnx/architecture-metadata.js';
-import { GraphBuilder, type Precision } from './onnx/graph-builder.js';
-import { importOnnx } from './onnx/surgery/import-onnx.js';
-import { writeModel, type ModelFile } from './onnx/write-model.js';
+import { recognise } from '../architectures/recognise.js';
+import { backboneOf } from '../checkpoints/backbone.js';
+import { CheckpointError } from '../checkpoints/checkpoint-error.js';
+import { openCheckpoint } from '../checkpoints/open-checkpoint.js';
+import { architectureMetadata, type ModelDescription } from '../onnx/architecture-metadata.js';
+import { GraphBuilder, type Precision } from '../onnx/graph-builder.js';
+import { importOnnx } from '../onnx/surgery/import-onnx.js';
+import { writeModel, type ModelFile } from '../onnx/write-model.js';
 
 export interface ConvertOptions {
   /** A checkpoint's file, a Hugging Face folder, or an ONNX file. */

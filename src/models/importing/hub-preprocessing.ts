@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CheckpointError } from './checkpoints/checkpoint-error.js';
+import { CheckpointError } from '../checkpoints/checkpoint-error.js';
 import { IMAGENET_MEAN, IMAGENET_STD } from './imported-manifest.js';
 
 /**

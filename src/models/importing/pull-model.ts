@@ -1,23 +1,23 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { formatBytes } from './byte-size.js';
+import { formatBytes } from '../download/byte-size.js';
 import type { CatalogEntry } from './catalog.js';
 import { combineDigests } from './checkpoint-digest.js';
-import { CheckpointError } from './checkpoints/checkpoint-error.js';
-import type { ModelDescription } from './onnx/architecture-metadata.js';
-import { Checksums } from './download/checksums.js';
-import { DownloadError } from './download/download-error.js';
-import { FileGetter, type GotFile } from './download/file-getter.js';
-import { HttpClient } from './download/http-client.js';
-import { getHubRepository, hubHeaders, type HubRepository } from './download/hub-repository.js';
-import type { Licence } from './download/model-card.js';
-import type { Origin } from './download/origin.js';
+import { CheckpointError } from '../checkpoints/checkpoint-error.js';
+import type { ModelDescription } from '../onnx/architecture-metadata.js';
+import { Checksums } from '../download/checksums.js';
+import { DownloadError } from '../download/download-error.js';
+import { FileGetter, type GotFile } from '../download/file-getter.js';
+import { HttpClient } from '../download/http-client.js';
+import { getHubRepository, hubHeaders, type HubRepository } from '../download/hub-repository.js';
+import type { Licence } from '../download/model-card.js';
+import type { Origin } from '../download/origin.js';
 import { checkNormalisation } from './hub-preprocessing.js';
 import { importModel } from './import-model.js';
 import type { InputSize } from './imported-manifest.js';
 import type { InstallPlace } from './install.js';
-import type { Manifest } from './manifest.js';
-import type { Precision } from './onnx/graph-builder.js';
+import type { Manifest } from '../manifest.js';
+import type { Precision } from '../onnx/graph-builder.js';
 import { withProcessLock } from './process-lock.js';
 
 /** What is pulled: a file that the catalogue knows, or a repository of the hub, which it may know too. */

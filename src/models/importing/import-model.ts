@@ -1,10 +1,10 @@
 import type { CatalogEntry, PublishedAccuracy } from './catalog.js';
-import { CheckpointError } from './checkpoints/checkpoint-error.js';
+import { CheckpointError } from '../checkpoints/checkpoint-error.js';
 import { convertCheckpoint, type ConvertOptions } from './convert-checkpoint.js';
 import { importedManifest, inputSize, type InputSize } from './imported-manifest.js';
 import { installModel, type InstallPlace } from './install.js';
-import type { Manifest } from './manifest.js';
-import type { ModelDescription } from './onnx/architecture-metadata.js';
+import type { Manifest } from '../manifest.js';
+import type { ModelDescription } from '../onnx/architecture-metadata.js';
 import { tryModel } from './trial-run.js';
 
 export interface ImportModelOptions extends Omit<ConvertOptions, 'folder' | 'onRecognised'> {

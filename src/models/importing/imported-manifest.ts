@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
-import type { FeatureName } from '../inference/features.js';
+import type { FeatureName } from '../../inference/features.js';
 import type { PublishedAccuracy } from './catalog.js';
 import type { ConvertedModel } from './convert-checkpoint.js';
 import { InstallError } from './install-error.js';
-import type { Manifest } from './manifest.js';
-import type { ModelDescription } from './onnx/architecture-metadata.js';
+import type { Manifest } from '../manifest.js';
+import type { ModelDescription } from '../onnx/architecture-metadata.js';
 
 /** Mean and standard deviation of ImageNet's pixels per channel, which the graphs normalise by. */
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406];
