@@ -80,14 +80,14 @@ async function attempt(part: PartialFile, options: DownloadOptions): Promise<Dow
       return receive(part, { response, from: begun.bytes, validators: begun.validators }, options);
     }
     if (response.status === 416 && endsThere(response, begun)) {
-      await response.discard();
+      response.discard();
       await part.complete();
       const { etag, lastModified } = begun.validators;
       return { bytes: begun.bytes, etag, lastModified, response };
     }
     if (response.status !== 200) {
       // Another range than the one asked for, or none: what is there doesn't belong to the file of today.
-      await response.discard();
+      response.discard();
       if (response.status !== 206 && response.status !== 416) throw failure(response, url);
       await part.discard();
       options.onNotice?.('what is there does not fit the file on the server: starting again');
@@ -96,7 +96,7 @@ async function attempt(part: PartialFile, options: DownloadOptions): Promise<Dow
     options.onNotice?.('the server can not go on in the middle, or has another file by now: starting again');
   }
   if (response.status !== 200) {
-    await response.discard();
+    response.discard();
     throw failure(response, url);
   }
   return receive(part, { response, from: 0, validators: validatorsOf(url, response) }, options);
@@ -158,13 +158,13 @@ async function receive(
 ): Promise<Downloaded> {
   const encoding = response.headers.get('content-encoding');
   if (encoding !== undefined && encoding !== 'identity') {
-    await response.discard();
+    response.discard();
     throw new DownloadError(`${url} is sent compressed (${encoding}) though it was asked for as it is.`);
   }
   const total = validators.totalBytes;
   const lack = total === undefined ? undefined : await lackOfSpace(part.path, total - from);
   if (lack !== undefined) {
-    await response.discard();
+    response.discard();
     throw new DownloadError(lack);
   }
   const handle = from === 0 ? await part.begin(validators) : await part.continue();

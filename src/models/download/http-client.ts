@@ -1,4 +1,9 @@
-import { Agent, EnvHttpProxyAgent, errors, request, type Dispatcher } from 'undici';
+import { once } from 'node:events';
+import { Agent, request as requestHttp, type IncomingMessage } from 'node:http';
+import { Agent as TlsAgent, request as requestHttps } from 'node:https';
+import { HttpProxyAgent } from 'http-proxy-agent';
+import { HttpsProxyAgent } from 'https-proxy-agent';
+import { getProxyForUrl } from 'proxy-from-env';
 import { DownloadError, TransientError } from './download-error.js';
 
 export interface HttpResponse {
@@ -10,7 +15,7 @@ export interface HttpResponse {
   /** Its errors are TransientErrors. */
   readonly body: AsyncIterable<Buffer>;
   /** Lets go of a body that nobody reads. */
-  discard(): Promise<void>;
+  discard(): void;
 }
 
 export interface HttpClientOptions {
@@ -27,12 +32,12 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export class HttpClient {
   readonly #stallTimeoutMs: number;
   readonly #headersFor: (url: URL) => Record<string, string>;
-  readonly #dispatcher: Dispatcher;
+  /** By protocol and proxy; connections are used again. */
+  readonly #agents = new Map<string, Agent>();
 
   constructor(options: HttpClientOptions = {}) {
     this.#stallTimeoutMs = options.stallTimeoutMs ?? 30_000;
     this.#headersFor = options.headersFor ?? (() => ({}));
-    this.#dispatcher = createDispatcher(this.#stallTimeoutMs);
   }
 
   /**
@@ -50,7 +55,7 @@ export class HttpClient {
       const response = await this.#getOnce(url, headers, signal);
       const location = response.headers.get('location');
       if (!REDIRECTS.has(response.status) || location === undefined) return { ...response, redirects };
-      await response.discard();
+      response.discard();
       redirects.push(response.headers);
       if (redirects.length > MAX_REDIRECTS) {
         throw new DownloadError(
@@ -61,8 +66,8 @@ export class HttpClient {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#dispatcher.destroy();
+  close(): void {
+    for (const agent of this.#agents.values()) agent.destroy();
   }
 
   async #getOnce(
@@ -71,46 +76,49 @@ export class HttpClient {
     signal: AbortSignal | undefined,
   ): Promise<Omit<HttpResponse, 'redirects'>> {
     try {
-      const {
-        statusCode,
-        headers: received,
-        body,
-      } = await request(url, {
-        // As stored: the length and the ranges are those of the file.
-        headers: { 'accept-encoding': 'identity', ...headers, ...this.#headersFor(url) },
-        headersTimeout: this.#stallTimeoutMs,
-        bodyTimeout: this.#stallTimeoutMs,
-        dispatcher: this.#dispatcher,
-        signal,
-      });
-      // A body that is let go of reports its abortion to nobody.
-      body.on('error', () => {});
+      // As stored: the length and the ranges are those of the file.
+      const allHeaders = { 'accept-encoding': 'identity', ...headers, ...this.#headersFor(url) };
+      const options = { headers: allHeaders, agent: this.#agentFor(url), signal };
+      const request = url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
+      let response: IncomingMessage | undefined;
+      // Of the socket: for the connection, the first byte and each further one.
+      request.setTimeout(this.#stallTimeoutMs, () => (response ?? request).destroy(new StalledError()));
+      // What happens after the answer has begun is told by its body.
+      request.on('error', () => {});
+      request.end();
+      [response] = (await once(request, 'response')) as [IncomingMessage];
+      // A body that is let go of, or cut before anybody reads it, reports that to its reader alone.
+      response.on('error', () => {});
       return {
-        status: statusCode,
-        headers: new Map(Object.entries(received).map(([name, value]) => [name, String(value)])),
-        body: translateErrors(body as AsyncIterable<Buffer>, url, signal),
-        async discard() {
-          body.destroy();
-        },
+        status: response.statusCode!,
+        headers: new Map(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
+        body: translateErrors(response, url, signal),
+        discard: () => void request.destroy(),
       };
     } catch (error) {
       throw translate(error, url, signal);
     }
   }
+
+  /** By `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. */
+  #agentFor(url: URL): Agent {
+    const proxy = getProxyForUrl(url.href);
+    const key = `${url.protocol} ${proxy}`;
+    const agent = this.#agents.get(key) ?? createAgent(url, proxy);
+    this.#agents.set(key, agent);
+    return agent;
+  }
 }
 
-function createDispatcher(stallTimeoutMs: number): Dispatcher {
-  const options = { connect: { timeout: stallTimeoutMs } };
-  const { http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY } = process.env;
-  if (!(http_proxy || HTTP_PROXY || https_proxy || HTTPS_PROXY)) return new Agent(options);
-  // It warns that it is experimental in undici 6: nothing that who runs the command could change.
-  const emitWarning = process.emitWarning.bind(process);
-  process.emitWarning = () => {};
-  try {
-    return new EnvHttpProxyAgent(options);
-  } finally {
-    process.emitWarning = emitWarning;
-  }
+class StalledError extends Error {
+  readonly code = 'STALLED';
+}
+
+function createAgent({ protocol }: URL, proxy: string): Agent {
+  const options = { keepAlive: true };
+  const isSecure = protocol === 'https:';
+  if (proxy === '') return isSecure ? new TlsAgent(options) : new Agent(options);
+  return isSecure ? new HttpsProxyAgent(proxy, options) : new HttpProxyAgent(proxy, options);
 }
 
 /**
@@ -135,12 +143,12 @@ export function redirectTarget(from: URL, location: string): URL {
 }
 
 async function* translateErrors(
-  body: AsyncIterable<Buffer>,
+  body: IncomingMessage,
   url: URL,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer> {
   try {
-    yield* body;
+    yield* body as AsyncIterable<Buffer>;
   } catch (error) {
     throw translate(error, url, signal);
   }
@@ -149,7 +157,7 @@ async function* translateErrors(
 function translate(error: unknown, url: URL, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted === true) return signal.reason;
   const { code, message } = error as NodeJS.ErrnoException;
-  if (error instanceof errors.InvalidArgumentError) {
+  if (code?.startsWith('ERR_INVALID_') === true || code === 'ERR_UNESCAPED_CHARACTERS') {
     return new DownloadError(`${url.href} can't be asked for (${message}).`, { cause: error });
   }
   return new TransientError(`${url.host}: ${describe(code, message)}`, { cause: error });
@@ -162,14 +170,12 @@ function describe(code: string | undefined, message: string): string {
       return 'there is no such host, or no network';
     case 'ECONNREFUSED':
       return 'the connection was refused';
-    case 'UND_ERR_CONNECT_TIMEOUT':
+    case 'ETIMEDOUT':
       return 'no connection in time';
-    case 'UND_ERR_HEADERS_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
+    case 'STALLED':
       return 'nothing came any more';
     case 'ECONNRESET':
-    case 'UND_ERR_SOCKET':
-    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
+    case 'EPIPE':
       return 'the connection was cut';
     default:
       return message || (code ?? 'the connection failed');

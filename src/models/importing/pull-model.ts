@@ -95,7 +95,7 @@ export async function pullModel(
       if (!options.keepCheckpoint) await rm(folder, { recursive: true, force: true });
       return installed;
     } finally {
-      await client.close();
+      client.close();
     }
   });
   return pulled.finally(async () => {

@@ -28,7 +28,7 @@ beforeEach(async () => {
   client = new HttpClient();
 });
 afterEach(async () => {
-  await client.close();
+  client.close();
   await server.stop();
   await rm(folder, { recursive: true, force: true });
 });
