@@ -11,7 +11,10 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +88,15 @@ def server() -> Iterator[FaultyServer]:
         yield running
 
 
-def pull_command(name: str, server: FaultyServer, data: Path) -> list[str]:
+def pull_command(name: str, url: str, data: Path) -> list[str]:
     """The command line of one pull."""
     folder = ["--data-dir", str(data)]
-    return ["node", str(DINO), "models", "pull", name, "--from", server.url, *folder, "--json"]
+    return ["node", str(DINO), "models", "pull", name, "--from", url, *folder, "--json"]
 
 
-def pull(name: str, server: FaultyServer, data: Path) -> dict[str, Any]:
+def pull(name: str, url: str, data: Path) -> dict[str, Any]:
     """Pulls to the end. Returns what was installed."""
-    command = pull_command(name, server, data)
+    command = pull_command(name, url, data)
     result = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
@@ -102,7 +105,7 @@ def pull(name: str, server: FaultyServer, data: Path) -> dict[str, Any]:
 def kill_midway(name: str, server: FaultyServer, served: Served, data: Path) -> None:
     """Pulls until the server stalls, and ends the process as a power cut would."""
     process = subprocess.Popen(
-        pull_command(name, server, data), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        pull_command(name, server.url, data), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         assert served.stalled.wait(timeout=600)
@@ -159,7 +162,7 @@ def test_a_published_model_is_pulled_through_a_cut_connection_and_a_killed_proce
     kill_midway(name, server, served, data)
     assert [entry.name for entry in (data / "models").iterdir()] == [".downloads"]
 
-    installed = pull(name, server, data)
+    installed = pull(name, server.url, data)
     expect_ranges(served)
     manifest = installed["manifest"]
     digest = sha256_of(file)
@@ -197,7 +200,7 @@ def test_a_repository_of_the_hub_is_pulled_through_a_cut_connection_and_a_killed
     data = folder / "data"
     kill_midway(repository, server, served, data)
 
-    installed = pull(repository, server, data)
+    installed = pull(repository, server.url, data)
     expect_ranges(served)
     manifest = installed["manifest"]
     assert installed["name"] == repository.split("/")[1]
@@ -205,3 +208,22 @@ def test_a_repository_of_the_hub_is_pulled_through_a_cut_connection_and_a_killed
     assert manifest["source"]["format"] == "huggingface"
     assert manifest["evaluation"]["published"]["dataset"] == "ImageNet-1k"
     assert manifest["licence"] == "Apache-2.0"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Python's own file server: HTTP/1.0, so each connection is closed behind its answer."""
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_plain_file_server_that_closes_each_connection_will_do_as_a_mirror(folder: Path) -> None:
+    file = folder / "mirror" / "dino_deitsmall16_pretrain" / "dino_deitsmall16_pretrain.pth"
+    write_random(file, "pytorch", "vit_small", 16)
+    handler = partial(QuietHandler, directory=str(folder / "mirror"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as mirror:
+        threading.Thread(target=mirror.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{mirror.server_address[1]}/"
+        installed = pull("dino-vits16", url, folder / "data")
+        mirror.shutdown()
+    assert installed["manifest"]["source"]["sha256"] == sha256_of(file)
