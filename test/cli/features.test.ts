@@ -358,7 +358,7 @@ describe('dino models', () => {
   it('lists what is loaded', async () => {
     const [model] = await client.listModels();
     const { stdout } = await runDino(['models', 'list'], options);
-    expect(stdout).toContain(`${model!.id} (default)  ${model!.dimension} `);
+    expect(stdout).toContain(`${model!.id} (default)  ready   ${model!.dimension} `);
     const listed = (await runDinoJson(['models', 'list'], options)) as { memoryBytes: number }[];
     // Memory is what it is at the moment.
     const expected = (await client.listModels()).map((model) => ({
