@@ -80,7 +80,7 @@ export class HttpClient {
       const allHeaders = { 'accept-encoding': 'identity', ...headers, ...this.#headersFor(url) };
       const options = { headers: allHeaders, agent: this.#agentFor(url), signal };
       const request = url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
-      let response: IncomingMessage | undefined;
+      let response: IncomingMessage | undefined = undefined;
       // Of the socket: for the connection, the first byte and each further one.
       request.setTimeout(this.#stallTimeoutMs, () => (response ?? request).destroy(new StalledError()));
       // What happens after the answer has begun is told by its body.
