@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dino_train.reference_masks import Floats, drawn_keys, model_cases
+from dino_train.reference_masks.cases import drawn_keys, model_cases
+from dino_train.reference_masks.parts import Floats
 
 Grid = tuple[int, int]
 # A case: its name, and features [n, D] with their grid for each of two images.
