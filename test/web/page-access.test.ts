@@ -29,6 +29,8 @@ describe.skipIf(CHROMIUM === undefined)(`the page, for everyone${NEEDS_BROWSER}`
     const { page, leave } = await visit(browser, server.url);
     await page.setInputFiles('#photo', upload(scenes[1]!));
     await page.locator('#mask-download').waitFor();
+    // Mask, attention and neighbours come each at their own time.
+    await page.locator('#heads input[value="mean"]').waitFor();
     await shownPictures(page, 12);
 
     const stops: string[] = [];
