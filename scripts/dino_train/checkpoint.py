@@ -26,7 +26,7 @@ class LoadedTeacher:
 
     Attributes:
         backbone: in evaluation mode, on the CPU.
-        arch: vit_tiny, vit_small or vit_base.
+        arch: vit_micro, vit_tiny, vit_small or vit_base.
         training: provenance for the manifest.
         options: options of the run.
     """

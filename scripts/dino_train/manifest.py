@@ -103,7 +103,7 @@ def build_manifest(
     Args:
         name: the model's folder name.
         description: one sentence for people.
-        arch: vit_tiny, vit_small or vit_base.
+        arch: vit_micro, vit_tiny, vit_small or vit_base.
         vit: the exported backbone.
         model_path: the written ONNX file.
         crop: side in pixels of the square input for embeddings, a multiple of the patch size.

@@ -15,14 +15,14 @@ from dino_train.vit import VARIANTS, VisionTransformer
 
 OUT_DIM = 64
 SHAPES = (block, disc, leaf, star)
-MICRO = {"embed_dim": 64, "depth": 3, "num_heads": 2}
+NANO = {"embed_dim": 64, "depth": 3, "num_heads": 2}
 
 
 @pytest.fixture
 def micro(monkeypatch: pytest.MonkeyPatch) -> str:
     """Registers a tiny architecture and returns its name."""
-    monkeypatch.setitem(VARIANTS, "vit_micro", MICRO)
-    return "vit_micro"
+    monkeypatch.setitem(VARIANTS, "vit_nano", NANO)
+    return "vit_nano"
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def vit() -> VisionTransformer:
 
 
 def run_options(data: Path, out: Path, *extra: str) -> list[str]:
-    """Options of a run of the micro network that takes seconds; `extra` comes last and wins."""
+    """Options of a run of the nano network that takes seconds; `extra` comes last and wins."""
     options = (
-        "--arch vit_micro --patch_size 8 --global_crops_size 32 --local_crops_size 16 "
+        "--arch vit_nano --patch_size 8 --global_crops_size 32 --local_crops_size 16 "
         "--local_crops_number 2 --batch_size_per_gpu 16 --num_workers 0 --warmup_epochs 1 "
         "--lr 0.016 --momentum_teacher 0.96 --drop_path_rate 0 --device cpu "
         f"--out_dim {OUT_DIM}"

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import MICRO
+from conftest import NANO
 
 from dino_train.checkpoint import CheckpointError, load_teacher, save_checkpoint
 from dino_train.export import ExportError, export_model, measure_parity, normalise, open_session
@@ -112,11 +112,11 @@ def test_export_writes_a_manifest_that_matches_its_file(checkpoint, tmp_path):
     assert manifest["name"] == "mine"
     assert manifest["architecture"] == {
         "family": "vit",
-        "variant": "vit_micro",
+        "variant": "vit_nano",
         "patchSize": 16,
-        "embedDim": MICRO["embed_dim"],
-        "depth": MICRO["depth"],
-        "heads": MICRO["num_heads"],
+        "embedDim": NANO["embed_dim"],
+        "depth": NANO["depth"],
+        "heads": NANO["num_heads"],
     }
     assert manifest["file"] == {
         "path": "model.onnx",

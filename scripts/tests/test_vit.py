@@ -42,7 +42,8 @@ def test_positions_are_interpolated_as_in_the_official_code(vit, height, width):
 
 
 @pytest.mark.parametrize(
-    ("arch", "millions"), [("vit_tiny", 5.5), ("vit_small", 21.7), ("vit_base", 85.8)]
+    ("arch", "millions"),
+    [("vit_micro", 1.3), ("vit_tiny", 5.5), ("vit_small", 21.7), ("vit_base", 85.8)],
 )
 def test_variants_have_the_published_sizes(arch, millions):
     parameters = sum(p.numel() for p in build_vit(arch, 16).parameters())
