@@ -78,6 +78,11 @@ def test_command_measures_checkpoint_and_model_alike_beside_the_untrained_start(
     assert (from_model["trainImages"], from_model["valImages"]) == (24, 24)
     log = json.loads((tmp_path / "run/log.jsonl").read_text())
     assert from_model["top1"] == pytest.approx(log["knn"]["p"], abs=1e-6)
+    both = ["knn", "--model", str(model), *data, "--k", "3", "20"]
+    assert evaluate(both) == 0
+    by_k = json.loads(capsys.readouterr().out)
+    assert [r["k"] for r in by_k] == [3, 20]
+    assert by_k[1] == from_model
     stored = json.loads((model / "manifest.json").read_text())["evaluation"]["knn"]
     assert stored == [{k: v for k, v in from_model.items() if k != "crop"}]
     assert (model / "training-log.jsonl").read_text() == (tmp_path / "run/log.jsonl").read_text()

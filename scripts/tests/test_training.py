@@ -12,7 +12,7 @@ from conftest import run_options, write_scenes
 
 from dino_train.checkpoint import CheckpointError, read_checkpoint
 from dino_train.data import DataError
-from dino_train.evaluate_command import untrained_backbone
+from dino_train.evaluation.untrained import untrained_backbone
 from dino_train.options import parse_options
 from dino_train.train_command import main
 from dino_train.trainer import Trainer, TrainingError

@@ -1,0 +1,37 @@
+"""The network that a training began from, to be compared with what became of it."""
+
+from __future__ import annotations
+
+import torch
+
+from ..import_onnx import load_backbone
+from ..onnx_graph import build_graph
+from ..vit import VisionTransformer, build_vit
+from .source import FeatureSource, Run, session_run
+
+
+def untrained_backbone(arch: str, like: VisionTransformer, seed: int) -> VisionTransformer:
+    """The backbone that train.py starts from with this seed."""
+    torch.manual_seed(seed)
+    return build_vit(arch, like.patch_size, like.grid_size * like.patch_size).eval()
+
+
+def untrained_run(source: FeatureSource) -> Run | None:
+    """Features of the same architecture with the weights of the start.
+
+    Returns:
+        None where the start is not known: for published weights and networks other than ViTs.
+    """
+    if source.network is not None:
+        arch, training = source.network.arch, source.network.training
+        like = source.network.backbone
+    elif source.folder is not None:
+        manifest = source.folder.manifest
+        arch, training = manifest["architecture"]["variant"], manifest.get("training")
+        like = load_backbone(source.folder) if training and "vit" in arch else None
+    else:
+        return None
+    if not training or not isinstance(like, VisionTransformer):
+        return None
+    start = untrained_backbone(arch, like, training["seed"])
+    return session_run(build_graph(start, "untrained").SerializeToString())
