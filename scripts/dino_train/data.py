@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -126,7 +126,7 @@ def _tar_samples(path: Path) -> Iterator[Sample]:
 
 
 def decode_rgb(encoded: bytes, name: str, max_short_side: int | None = None) -> Image.Image:
-    """Decodes an image upright and in RGB.
+    """Decodes an image upright and in RGB, as the service does: transparency lies on white.
 
     Args:
         encoded: bytes of an image file.
@@ -140,12 +140,46 @@ def decode_rgb(encoded: bytes, name: str, max_short_side: int | None = None) -> 
         image = Image.open(io.BytesIO(encoded))
         if max_short_side:
             image.draft("RGB", (max_short_side, max_short_side))
-        image = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        image = _to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"cannot decode image {name}: not an image, or its start is lost"
+        ) from error
+    # PIL's parsers meet broken files with nearly any exception.
+    except Exception as error:
         raise DataError(f"cannot decode image {name}: {error}") from error
     if max_short_side and min(image.size) > max_short_side:
         image = resize_short_side(image, max_short_side)
     return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers, whose range is unknown")
+    if image.mode.startswith("I"):
+        # 16-bit grey, which PIL would clip to white.
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise ValueError("pixels have more than 16 bits")
+        image = Image.fromarray((levels >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image)
+    return image.convert("RGB")
+
+
+def decode_sample(sample: Sample, max_short_side: int | None = None) -> Image.Image:
+    """Reads and decodes a sample as decode_rgb does.
+
+    Raises:
+        DataError: if its file cannot be read or is no image.
+    """
+    try:
+        encoded = sample.read()
+    except OSError as error:
+        raise DataError(f"cannot read {sample.path}: {error}") from error
+    return decode_rgb(encoded, f"{sample.source}: {sample.name}", max_short_side)
 
 
 def resize_short_side(image: Image.Image, size: int) -> Image.Image:
@@ -178,42 +212,3 @@ def center_crop(image: Image.Image, resize: int, crop: int) -> np.ndarray:
     # torchvision's CenterCrop rounds halves to even.
     left, top = round((image.width - crop) / 2), round((image.height - crop) / 2)
     return np.array(image.crop((left, top, left + crop, top + crop)))
-
-
-class ImageStore:
-    """Decoded access to samples; small sets are decoded once and kept in memory.
-
-    Args:
-        samples: what to serve.
-        max_short_side: images are kept at most this large, in pixels of the shorter side.
-        cache_bytes: keep decoded images when all of them are expected to fit.
-
-    Raises:
-        DataError: if an image that is to be kept cannot be decoded.
-    """
-
-    def __init__(
-        self, samples: Sequence[Sample], max_short_side: int, cache_bytes: int = 4 << 30
-    ) -> None:
-        self.samples = samples
-        self.max_short_side = max_short_side
-        self._cache: list[np.ndarray] | None = None
-        probe = [np.array(self._decode(s)).nbytes for s in samples[:: len(samples) // 32 + 1]]
-        if sum(probe) / len(probe) * len(samples) <= cache_bytes:
-            # Arrays, not PIL images: worker processes share them without copying.
-            self._cache = [np.array(self._decode(sample)) for sample in samples]
-
-    def _decode(self, sample: Sample) -> Image.Image:
-        try:
-            encoded = sample.read()
-        except OSError as error:
-            raise DataError(f"cannot read {sample.path}: {error}") from error
-        return decode_rgb(encoded, f"{sample.source}: {sample.name}", self.max_short_side)
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        if self._cache is not None:
-            return Image.fromarray(self._cache[index])
-        return self._decode(self.samples[index])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .data import DataError, ImageStore, Sample, center_crop, list_samples
+from .data import DataError, Sample, center_crop, decode_sample, list_samples
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """Embeds uint8 images [B, crop, crop, 3] as float32 [B, D]."""
@@ -40,8 +40,7 @@ class LabelledSet:
 def prepare_images(samples: Sequence[Sample], resize: int, crop: int) -> np.ndarray:
     """Decodes, resizes and centre-crops samples to [N, crop, crop, 3] uint8."""
     # The decoder must not shrink first: a second resampling would change the features.
-    store = ImageStore(samples, max_short_side=0, cache_bytes=0)
-    return np.stack([center_crop(store[i], resize, crop) for i in range(len(store))])
+    return np.stack([center_crop(decode_sample(sample), resize, crop) for sample in samples])
 
 
 def load_labelled_set(

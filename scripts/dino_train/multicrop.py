@@ -1,17 +1,16 @@
-"""Multi-crop augmentation of DINO on PIL images (paper, appendix; official DataAugmentationDINO).
+"""Multi-crop of DINO (paper, appendix; the authors' DataAugmentationDINO): what to do to each view.
 
-All randomness comes from one `random.Random`, so a view depends on its seed alone and not on worker
-processes or the order of images.
+Parameters are drawn here, for many images at once, and carried out by augment_sample.py (PIL, one
+view at a time) or augment_batch.py (PyTorch, all views at once). An image's parameters come from
+the seed, the epoch and the image's number alone: not from workers, ranks or the order of images.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import permutations
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 # The paper blurs with a radius of up to 2 px on 224 px global and 96 px local crops; other crop
 # sizes scale the radius, so that small crops keep their content.
@@ -19,6 +18,22 @@ GLOBAL_BLUR_REFERENCE = 224
 LOCAL_BLUR_REFERENCE = 96
 MAX_BLUR_RADIUS = 2.0
 MIN_BLUR_RADIUS = 0.1
+
+GLOBAL_VIEWS = 2
+FLIP_ODDS = 0.5
+JITTER_ODDS = 0.8
+GREY_ODDS = 0.2
+GLOBAL_BLUR_ODDS = (1.0, 0.1)
+LOCAL_BLUR_ODDS = 0.5
+SOLARIZE_ODDS = (0.0, 0.2)
+# Brightness, contrast and saturation are factors around 1; hue is a part of a turn around 0.
+JITTER_STRENGTH = np.array([0.4, 0.4, 0.2, 0.1])
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+JITTER_ORDERS = np.array(list(permutations(range(4))))
+
+CROP_TRIES = 10
+LOG_ASPECT = float(np.log(4 / 3))
+DRAWS = 2 * CROP_TRIES + 13
 
 
 @dataclass(frozen=True)
@@ -46,107 +61,106 @@ class MultiCropOptions:
         if self.local_crops_number < 0:
             raise ValueError("local_crops_number must not be negative")
 
+    @property
+    def views(self) -> int:
+        """Views per image."""
+        return GLOBAL_VIEWS + self.local_crops_number
 
-def random_resized_crop(
-    image: Image.Image, size: int, scale: tuple[float, float], rng: random.Random
-) -> Image.Image:
-    """Cuts a random region with aspect 3/4 to 4/3 and resizes it to size x size (bicubic).
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """What to do to N images to get V views of each, globals first.
+
+    Attributes:
+        box: [N, V, 4] left, top, width and height of the region in pixels.
+        flip: [N, V] mirror left to right.
+        jitter: [N, V] change the colours.
+        factors: [N, V, 4] of brightness, contrast, saturation and hue.
+        order: [N, V, 4] which of these comes first, second, third and last.
+        grey: [N, V] drop the colours.
+        blur: [N, V] standard deviation of the Gaussian in pixels; 0 = none.
+        solarize: [N, V] invert bright pixels.
+    """
+
+    box: np.ndarray
+    flip: np.ndarray
+    jitter: np.ndarray
+    factors: np.ndarray
+    order: np.ndarray
+    grey: np.ndarray
+    blur: np.ndarray
+    solarize: np.ndarray
+
+    def select(self, views: slice) -> ViewParameters:
+        """Parameters of some of the views."""
+        return ViewParameters(*(getattr(self, field.name)[:, views] for field in fields(self)))
+
+
+def draw_views(
+    sizes: np.ndarray, keys: np.ndarray, options: MultiCropOptions, seed: int, epoch: int
+) -> ViewParameters:
+    """Draws the parameters of all views of a batch.
 
     Args:
-        image: RGB.
-        size: side of the result in pixels.
-        scale: range of the region's share of the image's area, within (0, 1].
-        rng: source of randomness.
+        sizes: [N, 2] height and width of each image in pixels.
+        keys: [N] number of each image in its data set, 0 to 2**64 - 1.
+        options: sizes and numbers of views.
+        seed: of the run, 0 to 2**32 - 1.
+        epoch: from 0.
     """
-    width, height = image.size
-    for _ in range(10):
-        area = width * height * rng.uniform(*scale)
-        aspect = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            left, top = rng.randint(0, width - w), rng.randint(0, height - h)
-            break
-    else:
-        # Very long images: the largest centred square stands in.
-        w = h = min(width, height)
-        left, top = (width - w) // 2, (height - h) // 2
-    box = (left, top, left + w, top + h)
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    u = np.stack([_uniforms(seed, epoch, int(key), options.views) for key in keys])
+    low, high = np.array(
+        [options.global_crops_scale] * GLOBAL_VIEWS
+        + [options.local_crops_scale] * options.local_crops_number
+    ).T
+    local = [LOCAL_BLUR_ODDS] * options.local_crops_number
+    blur_odds = np.array([*GLOBAL_BLUR_ODDS, *local])
+    solarize_odds = np.array([*SOLARIZE_ODDS, *[0.0] * options.local_crops_number])
+    unit = np.array(
+        [options.global_crops_size / GLOBAL_BLUR_REFERENCE] * GLOBAL_VIEWS
+        + [options.local_crops_size / LOCAL_BLUR_REFERENCE] * options.local_crops_number
+    )
+    flip, jitter, grey, blur, radius, solarize, order = np.moveaxis(u[..., -11:-4], -1, 0)
+    factors = (2 * u[..., -4:] - 1) * JITTER_STRENGTH
+    factors[..., :HUE] += 1
+    radius = (MIN_BLUR_RADIUS + (MAX_BLUR_RADIUS - MIN_BLUR_RADIUS) * radius) * unit
+    return ViewParameters(
+        box=_crop_boxes(sizes, u[..., : 2 * CROP_TRIES + 2], low, high),
+        flip=flip < FLIP_ODDS,
+        jitter=jitter < JITTER_ODDS,
+        factors=factors,
+        order=JITTER_ORDERS[(order * len(JITTER_ORDERS)).astype(int)],
+        grey=grey < GREY_ODDS,
+        blur=np.where(blur < blur_odds, radius, 0.0),
+        solarize=solarize < solarize_odds,
+    )
 
 
-def color_jitter(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Brightness and contrast by 0.4, saturation by 0.2, hue by 0.1, in random order."""
-
-    def shift_hue(picture: Image.Image, turn: float) -> Image.Image:
-        hsv = np.array(picture.convert("HSV"))
-        hsv[..., 0] += np.uint8(round(turn * 255) % 256)
-        return Image.fromarray(hsv, "HSV").convert("RGB")
-
-    steps = [
-        (lambda p, f: ImageEnhance.Brightness(p).enhance(f), rng.uniform(0.6, 1.4)),
-        (lambda p, f: ImageEnhance.Contrast(p).enhance(f), rng.uniform(0.6, 1.4)),
-        (lambda p, f: ImageEnhance.Color(p).enhance(f), rng.uniform(0.8, 1.2)),
-        (shift_hue, rng.uniform(-0.1, 0.1)),
-    ]
-    rng.shuffle(steps)
-    for apply, factor in steps:
-        image = apply(image, factor)
-    return image
+def _uniforms(seed: int, epoch: int, key: int, views: int) -> np.ndarray:
+    # Philox is keyed, so that each image has a stream of its own and creating one costs little.
+    bits = np.random.Philox(key=np.array([seed << 32 | epoch, key], np.uint64))
+    return np.random.Generator(bits).random((views, DRAWS))
 
 
-def _augment(
-    image: Image.Image,
-    size: int,
-    scale: tuple[float, float],
-    blur_probability: float,
-    solarize_probability: float,
-    blur_reference: int,
-    rng: random.Random,
-) -> np.ndarray:
-    view = random_resized_crop(image, size, scale, rng)
-    if rng.random() < 0.5:
-        view = ImageOps.mirror(view)
-    if rng.random() < 0.8:
-        view = color_jitter(view, rng)
-    if rng.random() < 0.2:
-        view = view.convert("L").convert("RGB")
-    if rng.random() < blur_probability:
-        radius = rng.uniform(MIN_BLUR_RADIUS, MAX_BLUR_RADIUS) * size / blur_reference
-        view = view.filter(ImageFilter.GaussianBlur(radius))
-    if rng.random() < solarize_probability:
-        view = ImageOps.solarize(view)
-    return np.array(view)
+def _crop_boxes(sizes: np.ndarray, u: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Boxes of torchvision's RandomResizedCrop with aspect 3/4 to 4/3.
 
-
-def multi_crop(
-    image: Image.Image, options: MultiCropOptions, rng: random.Random
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws two global and several local views of an image.
-
-    Args:
-        image: RGB.
-        options: sizes and numbers.
-        rng: source of randomness.
-
-    Returns:
-        Globals [2, S, S, 3] and locals [L, s, s, 3], uint8.
+    The first of ten tries that fits counts. When none does, which happens with long images, it is
+    the largest centred region of an allowed aspect.
     """
-    globals_ = [
-        _augment(
-            image,
-            options.global_crops_size,
-            options.global_crops_scale,
-            blur,
-            solarize,
-            GLOBAL_BLUR_REFERENCE,
-            rng,
-        )
-        for blur, solarize in ((1.0, 0.0), (0.1, 0.2))
-    ]
-    size = options.local_crops_size
-    locals_ = [
-        _augment(image, size, options.local_crops_scale, 0.5, 0.0, LOCAL_BLUR_REFERENCE, rng)
-        for _ in range(options.local_crops_number)
-    ]
-    empty = np.empty((0, size, size, 3), np.uint8)
-    return np.stack(globals_), np.stack(locals_) if locals_ else empty
+    height, width = (sizes[:, i, None].astype(float) for i in (0, 1))
+    area = (height * width)[..., None] * (
+        low[:, None] + (high - low)[:, None] * u[..., :CROP_TRIES]
+    )
+    aspect = np.exp(LOG_ASPECT * (2 * u[..., CROP_TRIES : 2 * CROP_TRIES] - 1))
+    w, h = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
+    fits = (w > 0) & (h > 0) & (w <= width[..., None]) & (h <= height[..., None])
+    first = fits.argmax(-1)[..., None]
+    fallback_w = np.maximum(np.minimum(width, np.rint(height * 4 / 3)), 1)
+    fallback_h = np.maximum(np.minimum(height, np.rint(width * 4 / 3)), 1)
+    found = fits.any(-1)
+    w = np.where(found, np.take_along_axis(w, first, -1)[..., 0], fallback_w)
+    h = np.where(found, np.take_along_axis(h, first, -1)[..., 0], fallback_h)
+    left = np.where(found, np.floor(u[..., -2] * (width - w + 1)), (width - w) // 2)
+    top = np.where(found, np.floor(u[..., -1] * (height - h + 1)), (height - h) // 2)
+    return np.stack((left, top, w, h), -1).astype(np.int64)

@@ -25,6 +25,7 @@ RESUMABLE = frozenset(
         "epochs",
         "stop_after",
         "num_workers",
+        "max_bad_images",
         "output_dir",
         "saveckp_freq",
         "knn",
@@ -84,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--saveckp_freq", type=int, default=0, help="also keep a checkpoint every N epochs")
     add("--seed", type=int, default=0)
     add("--num_workers", type=int, default=1, help="processes that prepare images; 0 = none")
+    add("--max_bad_images", type=float, default=0.01, help="share that may be unreadable")
     add("--threads", type=int, default=0, help="CPU threads of PyTorch; 0 = its own choice")
     add("--device", default="auto", help="auto, cpu or cuda")
     add("--bf16", type=_flag, default=False, help="bfloat16 autocast of both networks")
@@ -122,6 +124,8 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
         ),
         "--knn_every must be at least 1": options.knn_every >= 1,
         "--num_workers must not be negative": options.num_workers >= 0,
+        "--seed must be in [0, 2**32)": 0 <= options.seed < 2**32,
+        "--max_bad_images must be in [0, 1]": 0 <= options.max_bad_images <= 1,
     }
     for message, holds in checks.items():
         if not holds:

@@ -17,11 +17,10 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from .checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from .data import DataError, ImageStore, list_samples
 from .export import normalise
 from .head import DINOHead, DINONetwork
 from .knn import LabelledSet, evaluate_knn, load_labelled_set
-from .loader import build_loader
+from .loader import InputOptions, ViewLoader
 from .loss import DINOLoss
 from .manifest import resize_for_crop
 from .multicrop import MultiCropOptions
@@ -72,16 +71,7 @@ class Trainer:
         self.device = _choose_device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
-        samples = list_samples(options.data_path)
-        if len(samples) < options.batch_size_per_gpu:
-            raise DataError(
-                f"{len(samples)} images are fewer than a batch of {options.batch_size_per_gpu}; "
-                "lower --batch_size_per_gpu or add images"
-            )
-        self.images_by_source = dict(Counter(sample.source for sample in samples))
         self.knn_sets = self._load_knn_sets()
-        # Twice the view size keeps random crops sharp and bounds the memory of big photos.
-        store = ImageStore(samples, max_short_side=2 * options.global_crops_size)
         crops = MultiCropOptions(
             tuple(options.global_crops_scale),
             tuple(options.local_crops_scale),
@@ -89,9 +79,17 @@ class Trainer:
             options.global_crops_size,
             options.local_crops_size,
         )
-        self.views = 2 + options.local_crops_number
-        self.loader, self.sampler = build_loader(
-            store, crops, options.batch_size_per_gpu, options.seed, options.num_workers
+        self.views = crops.views
+        self.loader = ViewLoader(
+            InputOptions(
+                data_path=options.data_path,
+                crops=crops,
+                batch_size=options.batch_size_per_gpu,
+                seed=options.seed,
+                device=self.device,
+                num_workers=options.num_workers,
+                max_bad_images=options.max_bad_images,
+            )
         )
         torch.manual_seed(options.seed)
         self.student = build_network(options, options.drop_path_rate).to(self.device)
@@ -162,7 +160,7 @@ class Trainer:
         o, epoch = self.options, self.epoch
         # Seeding by epoch makes stochastic depth the same in a resumed run.
         torch.manual_seed(o.seed * 100_003 + epoch)
-        self.sampler.epoch = epoch
+        self.loader.set_epoch(epoch)
         temperature = teacher_temperature(
             epoch, o.warmup_teacher_temp, o.teacher_temp, o.warmup_teacher_temp_epochs
         )
@@ -172,8 +170,8 @@ class Trainer:
         with tqdm(
             total=steps * o.batch_size_per_gpu, unit="img", desc=f"epoch {epoch + 1}/{o.epochs}"
         ) as bar:
-            for step, groups in enumerate(self.loader):
-                terms = self._train_step(epoch * steps + step, groups, temperature)
+            for step, views in enumerate(self.loader):
+                terms = self._train_step(epoch * steps + step, views, temperature)
                 sums.update(terms)
                 bar.update(o.batch_size_per_gpu)
                 bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
@@ -188,10 +186,12 @@ class Trainer:
             "teacher_temp": temperature,
             "images_per_second": round(steps * o.batch_size_per_gpu / seconds, 2),
             "seconds": round(seconds, 1),
+            "input_wait": round(self.loader.input_wait / seconds, 4),
+            "bad_images": len(self.loader.bad_images),
         }
 
     def _train_step(
-        self, iteration: int, groups: list[torch.Tensor], temperature: float
+        self, iteration: int, views: list[torch.Tensor], temperature: float
     ) -> dict[str, float]:
         o = self.options
         rate, decay = self.learning_rates[iteration], self.weight_decays[iteration]
@@ -199,7 +199,6 @@ class Trainer:
             group["lr"] = rate
             if index == 0:
                 group["weight_decay"] = decay
-        views = [normalise(group.to(self.device)).contiguous() for group in groups]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=o.bf16):
             with torch.no_grad():
                 features = self.teacher.backbone(views[0])
@@ -257,7 +256,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "training": provenance(
                 self.command,
-                self.images_by_source,
+                self.loader.images_by_source,
                 self.epoch,
                 self.seconds,
                 self.device,

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dino_train.data import (
     DataError,
-    ImageStore,
     center_crop,
     decode_rgb,
+    decode_sample,
     expand_braces,
     list_samples,
     resize_short_side,
 )
+from dino_train.image_store import ImageStore
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -90,14 +92,90 @@ def test_missing_empty_and_broken_data_is_named(tmp_path):
         list_samples([str(whole)])
 
 
-@pytest.mark.parametrize("content", [b"", b"plain text", encode(gradient(64, 64), "JPEG")[:400]])
-def test_an_undecodable_image_is_named(tmp_path, content):
-    folder = tmp_path / "photos"
+def photos(folder: Path, good: int, **bad: bytes) -> Path:
+    """Fills a folder with `good` pictures of different sizes and with the given broken files."""
     folder.mkdir()
-    (folder / "good.png").write_bytes(encode(gradient(8, 8)))
-    (folder / "rotten.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=r"cannot decode image photos: rotten\.jpg"):
-        ImageStore(list_samples([str(folder)]), max_short_side=64)
+    for index in range(good):
+        (folder / f"{index:03d}.png").write_bytes(encode(gradient(8 + index, 9)))
+    for name, content in bad.items():
+        (folder / f"{name}.jpg").write_bytes(content)
+    return folder
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"plain text",
+    "truncated": encode(gradient(64, 64), "JPEG")[:400],
+    "header": encode(gradient(64, 64))[:40],
+    "scrambled": encode(gradient(64, 64))[:60] + b"x" * 200,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_undecodable_image_is_named(tmp_path, kind):
+    folder = photos(tmp_path / "photos", 1, **{kind: BROKEN[kind]})
+    with pytest.raises(DataError, match=rf"cannot decode image photos: {kind}\.jpg"):
+        decode_sample(list_samples([str(folder)])[1])
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
+def test_unreadable_images_are_counted_named_and_replaced(tmp_path, capsys, cache_bytes):
+    samples = list_samples([str(photos(tmp_path / "p", 20, **BROKEN))])
+    store = ImageStore(samples, 64, cache_bytes, max_bad_images=0.2)
+    pack = store.pack(range(len(store)))
+    store.bad_images.add(pack.bad)
+    assert len(store.bad_images) == len(BROKEN)
+    assert [f"cannot decode image p: {name}.jpg" for name in sorted(BROKEN)] == [
+        message.partition(".jpg")[0] + ".jpg" for message in store.bad_images.messages
+    ]
+    assert capsys.readouterr().err.count("skipped: cannot decode image p: ") == len(BROKEN)
+    # Found again in the next epoch, they count no second time.
+    store.bad_images.add(store.pack(range(len(store))).bad)
+    assert len(store.bad_images) == len(BROKEN)
+    widths = pack.sizes[:, 1].tolist()
+    if cache_bytes:
+        assert widths == list(range(8, 28))
+    else:
+        # The broken ones come last; the next after the last is the first.
+        assert widths == [*range(8, 28), *[8] * len(BROKEN)]
+        assert len(set(pack.keys.tolist())) == len(samples)
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 20, 0])
+def test_too_many_unreadable_images_are_an_error(tmp_path, cache_bytes):
+    samples = list_samples([str(photos(tmp_path / "p", 20, **BROKEN))])
+    with pytest.raises(DataError, match=r"5 of 25 images cannot be read.*--max_bad_images 0\.1 "):
+        store = ImageStore(samples, 64, cache_bytes, max_bad_images=0.1)
+        store.bad_images.add(store.pack(range(25)).bad)
+    only = list_samples([str(photos(tmp_path / "q", 0, **BROKEN))])
+    with pytest.raises(DataError, match="none of the images can be read"):
+        ImageStore(only, 64, cache_bytes, max_bad_images=1.0).pack([0])
+
+
+def test_unusual_pixels_are_handled_as_the_service_does():
+    def colour(image: Image.Image, kind: str = "PNG", **options) -> tuple[int, int, int]:
+        decoded = decode_rgb(encode(image, kind, **options), "x")
+        assert decoded.mode == "RGB"
+        return decoded.getpixel((0, 0))
+
+    assert colour(Image.new("RGBA", (4, 4), (255, 0, 0, 0))) == (255, 255, 255)
+    assert colour(Image.new("RGBA", (4, 4), (200, 0, 0, 128))) == (227, 127, 127)
+    assert colour(Image.new("LA", (4, 4), (0, 0))) == (255, 255, 255)
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([9, 9, 9, 10, 20, 30])
+    assert colour(palette) == (10, 20, 30)
+    assert colour(palette, transparency=1) == (255, 255, 255)
+    deep = Image.fromarray(np.full((4, 4), 0x7FFF, np.uint16))
+    assert colour(deep) == (127, 127, 127)
+    assert colour(deep, "TIFF") == (127, 127, 127)
+    red = colour(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=95)
+    assert red[0] > 240
+    assert max(red[1:]) < 20
+    assert colour(Image.new("1", (4, 4), 1)) == (255, 255, 255)
+    with pytest.raises(DataError, match="floating-point"):
+        colour(Image.new("F", (4, 4)), "TIFF")
+    with pytest.raises(DataError, match="more than 16 bits"):
+        colour(Image.new("I", (4, 4), 70_000), "TIFF")
 
 
 def test_images_are_turned_upright_and_converted_to_rgb():
@@ -131,17 +209,26 @@ def test_preparation_takes_the_centre_at_the_asked_size():
         center_crop(image, 50, 60)
 
 
-def test_cached_and_uncached_access_give_the_same_pixels(tmp_path):
+def test_kept_and_decoded_images_have_the_same_pixels(tmp_path):
     for index in range(3):
         image = gradient(300 + index, 200)
         (tmp_path / f"{index}.png").write_bytes(encode(image))
     samples = list_samples([str(tmp_path)])
-    cached, direct = ImageStore(samples, 96), ImageStore(samples, 96, cache_bytes=0)
+    kept, direct = ImageStore(samples, 96), ImageStore(samples, 96, cache_bytes=0)
+    assert direct.kept is None
+    for a, b in zip(kept.pack([2, 0]).images(), direct.pack([2, 0]).images(), strict=True):
+        assert min(a.shape[:2]) == 96
+        assert torch.equal(a, b)
     for path in tmp_path.iterdir():
         path.unlink()
-    assert min(cached[2].size) == 96
+    assert kept.pack([1]).image(0).shape == (96, 144, 3)
     with pytest.raises(DataError, match="cannot read"):
-        direct[2]
-    for index, sample in enumerate(samples):
-        Path(sample.path).write_bytes(encode(gradient(300 + index, 200)))
-        assert np.array_equal(np.asarray(cached[index]), np.asarray(direct[index]))
+        direct.pack([2])
+
+
+def test_a_kept_set_is_one_piece_of_memory(tmp_path):
+    store = ImageStore(list_samples([str(photos(tmp_path / "p", 5))]), 64)
+    pack = store.pack([4, 1])
+    assert pack.pixels.data_ptr() == store.kept.pixels.data_ptr()
+    assert store.kept.pixels.numel() == sum((8 + i) * 9 * 3 for i in range(5))
+    assert np.array_equal(pack.image(0), np.asarray(gradient(12, 9)))
