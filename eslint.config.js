@@ -28,6 +28,18 @@ const ONE_WAY = [
   { target: './src/segmentation', from: ['./src/http', './src/cli', './src/collections'] },
   { target: './src/collections', from: ['./src/http', './src/cli', './src/segmentation'] },
   {
+    target: './src/jobs',
+    from: [
+      './src/http',
+      './src/cli',
+      './src/collections',
+      './src/inference',
+      './src/segmentation',
+      './src/vision',
+      './src/models',
+    ],
+  },
+  {
     target: './src/client',
     from: [
       './src/http',

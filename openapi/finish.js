@@ -70,9 +70,14 @@ const problem = (description) => ({
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
 });
 
-/** OpenAPI 3.0 knows `nullable` only beside `type`: a union that may be null needs a member that is. */
+/** OpenAPI 3.0 knows `nullable` only beside `type`: a union or a reference that may be null needs a member that is. */
 function allowNullInUnions(node) {
   if (typeof node !== 'object' || node === null) return;
+  if (node.nullable === true && Array.isArray(node.allOf)) {
+    // tsoa wraps a nullable reference so.
+    node.anyOf = node.allOf;
+    delete node.allOf;
+  }
   if (node.nullable === true && Array.isArray(node.anyOf) && node.type === undefined) {
     delete node.nullable;
     node.anyOf.push({ type: 'string', nullable: true, enum: [null] });

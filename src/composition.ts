@@ -11,6 +11,7 @@ import type { Config } from './config.js';
 import { EmbeddingService } from './inference/embedding.service.js';
 import { FeatureExtractor } from './inference/feature-extractor.js';
 import { Places } from './inference/places.js';
+import { JobRunner } from './jobs/job-runner.js';
 import { Lifecycle } from './lifecycle.js';
 import { createLogger, type Logger } from './logger.js';
 import { Metrics } from './metrics.js';
@@ -30,6 +31,7 @@ export interface Service {
   readonly logger: Logger;
   readonly lifecycle: Lifecycle;
   readonly defaultModel: Model;
+  readonly jobs: JobRunner;
   /** Absolute path of the data folder. */
   readonly dataDir: string;
   /** Ends workers and closes files; no request may be in progress. */
@@ -78,6 +80,11 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   }
   metrics.observeQueueLength(() => models.queueLength);
 
+  const jobs = new JobRunner({
+    onFailure: (err, { id, kind }) => logger.error({ err, id, kind }, 'job failed'),
+  });
+  metrics.observeJobs(() => jobs.list());
+
   const reader = createImageReader({
     maxPixels: config.maxImagePixels,
     timeoutSeconds: config.decodeTimeoutSeconds,
@@ -101,6 +108,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
     metrics,
     lifecycle,
     store,
+    jobs,
     services: {
       embeddings,
       attention,
@@ -118,9 +126,11 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
     logger,
     lifecycle,
     defaultModel: models.default,
+    jobs,
     dataDir,
     async close() {
       lifecycle.stop();
+      await jobs.close();
       await models.close();
       await pool.close();
       await matching.close();

@@ -47,6 +47,22 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 5 });
   }
 
+  /** Shows the jobs that wait and run at each scrape. */
+  observeJobs(list: () => readonly { readonly state: string }[]): void {
+    new Gauge({
+      name: 'dino_jobs',
+      help: 'Jobs that are queued or running.',
+      labelNames: ['state'] as const,
+      registers: [this.registry],
+      collect() {
+        const jobs = list();
+        for (const state of ['queued', 'running']) {
+          this.set({ state }, jobs.filter((job) => job.state === state).length);
+        }
+      },
+    });
+  }
+
   /** Shows the length of a queue at each scrape. */
   observeQueueLength(length: () => number): void {
     new Gauge({

@@ -41,7 +41,10 @@ export async function startServer(
     service,
     async stop() {
       service.lifecycle.stop();
+      // Jobs end at their next step while requests are finished.
+      const jobsEnded = service.jobs.close();
       await drain(server, config.shutdownSeconds);
+      await jobsEnded;
       await service.close();
       await unlink(serverFile).catch(() => undefined);
     },

@@ -6,6 +6,7 @@ import { addAttentionCommand } from './attention-command.js';
 import { CommandError, OutputClosed } from './command-error.js';
 import { addEmbedCommand } from './embed-command.js';
 import { addImportCommand } from './import-command.js';
+import { addJobsCommand } from './jobs/jobs-command.js';
 import { addMaskCommand } from './mask-command.js';
 import { addModelsCommand } from './models/models-command.js';
 import { addSearchCommand } from './search-command.js';
@@ -62,6 +63,7 @@ export function createProgram(): Command {
   addMaskCommand(program);
   addAttentionCommand(program);
   addModelsCommand(program);
+  addJobsCommand(program);
   return program;
 }
 

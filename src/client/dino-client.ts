@@ -18,6 +18,8 @@ import type {
   FeatureOptions,
   Filter,
   FoundMasks,
+  Job,
+  JobState,
   ImageBytes,
   ImageSource,
   ImageToStore,
@@ -43,6 +45,7 @@ import {
   rawBody,
   searchBody,
 } from './request-bodies.js';
+import { pollJob } from './poll-job.js';
 import { retryDelayMs, wait } from './retry-delay.js';
 import type { paths } from './schema.js';
 
@@ -327,6 +330,28 @@ export class DinoClient {
   async maskPicture(image: ImageSource, options: MaskPictureOptions = {}): Promise<Uint8Array> {
     const request = asPng(imageBody(image, options));
     return new Uint8Array((await this.#call(() => this.#api.POST('/v1/masks', request))).data);
+  }
+
+  /** Jobs that wait, run or have finished lately, the latest first. */
+  async listJobs(filter: { collection?: string; kind?: string; state?: JobState } = {}): Promise<Job[]> {
+    const params = { query: filter };
+    return (await this.#call(() => this.#api.GET('/v1/jobs', { params }))).data.jobs;
+  }
+
+  async getJob(id: string): Promise<Job> {
+    const params = { path: { id } };
+    return (await this.#call(() => this.#api.GET('/v1/jobs/{id}', { params }))).data;
+  }
+
+  /** Cancels a job that waits or runs; the answer may still say `running`. */
+  async cancelJob(id: string): Promise<Job> {
+    const params = { path: { id } };
+    return (await this.#call(() => this.#api.DELETE('/v1/jobs/{id}', { params }))).data;
+  }
+
+  /** Asks for a job until its state is final, and returns it, whatever that is. */
+  waitForJob(id: string, onProgress: (job: Job) => void = () => undefined): Promise<Job> {
+    return pollJob(() => this.getJob(id), { onProgress, signal: this.#signal });
   }
 
   /** Sends, and sends again while the server is overloaded. */

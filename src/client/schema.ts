@@ -150,6 +150,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the jobs
+         * @description Jobs that wait, run or have finished since the service started, the latest first.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Describe a job */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel a job
+         * @description Cancels a job and undoes nothing that it says it has done. One that has finished stays as it is; cancelling twice
+         *     is as good as once.
+         */
+        delete: operations["cancelJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{collection}/images": {
         parameters: {
             query?: never;
@@ -450,7 +492,7 @@ export interface components {
             status: number;
             /** @description What is wrong here and what to do about it. */
             detail: string;
-            /** @description The request's id, `urn:dino:request:<X-Request-Id>`. */
+            /** @description The request's id, `urn:dino:request:<X-Request-Id>`; in a job `urn:dino:job:<id>`. */
             instance: string;
             /** @description The fields that are not valid, where the request's form is at fault. */
             errors?: components["schemas"]["InvalidField"][];
@@ -982,6 +1024,46 @@ export interface components {
              */
             size?: number;
             image: components["schemas"]["ImageReference"];
+        };
+        /**
+         * @description `succeeded`, `failed` and `cancelled` are final.
+         * @enum {string}
+         */
+        JobStateName: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        /** @description Work that goes on after the request that started it. */
+        JobResource: {
+            id: string;
+            /** @description What it does, e.g. `reembed`. */
+            kind: string;
+            /** @description The collection it works on; null where it is about none. */
+            collection: string | null;
+            state: components["schemas"]["JobStateName"];
+            /**
+             * Format: int32
+             * @description Steps done; most kinds count images.
+             */
+            done: number;
+            /**
+             * Format: double
+             * @description Steps in all; null until that is known.
+             */
+            total: number | null;
+            /** @description ISO 8601, UTC. */
+            createdAt: string;
+            /** @description Null while it waits for its turn. */
+            startedAt: string | null;
+            /** @description Null until its state is final. */
+            finishedAt: string | null;
+            /** @description What it found or did, once it has succeeded; its form is the kind's. */
+            result: {
+                [key: string]: unknown;
+            } | null;
+            /** @description What went wrong, once it has failed. */
+            error: components["schemas"]["Problem"] | (null);
+        };
+        JobListResponse: {
+            /** @description The latest first: all that wait or run, and the latest 100 that finished. */
+            jobs: components["schemas"]["JobResource"][];
         };
         /** @description A stored image, without its bytes and its vector. */
         ImageResource: {
@@ -2247,6 +2329,212 @@ export interface operations {
             };
             /** @description The model's process ended on the way, and another is started: try again */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listJobs: {
+        parameters: {
+            query?: {
+                /** @description only those of this collection */
+                collection?: string;
+                /** @description only those of this kind, e.g. `reembed` */
+                kind?: string;
+                /** @description only those in this state */
+                state?: components["schemas"]["JobStateName"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobListResponse"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there, or finished too long ago */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its state is final */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobResource"];
+                };
+            };
+            /** @description It runs until its next step, and is cancelled there */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there, or finished too long ago */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,6 +5,7 @@ import type { ModelService } from '../collections/model.service.js';
 import type { SearchService } from '../collections/search.service.js';
 import type { Config } from '../config.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
+import type { JobRunner } from '../jobs/job-runner.js';
 import type { Lifecycle } from '../lifecycle.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
@@ -19,6 +20,7 @@ export interface AppParts {
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
   readonly store: CollectionStore;
+  readonly jobs: JobRunner;
   readonly services: {
     readonly embeddings: EmbeddingService;
     readonly attention: AttentionService;

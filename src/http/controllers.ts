@@ -6,13 +6,14 @@ import { CorrespondencesController } from './controllers/correspondences.control
 import { EmbeddingsController } from './controllers/embeddings.controller.js';
 import { ExplainController } from './controllers/explain.controller.js';
 import { ImagesController } from './controllers/images.controller.js';
+import { JobsController } from './controllers/jobs.controller.js';
 import { MasksController } from './controllers/masks.controller.js';
 import { ModelsController } from './controllers/models.controller.js';
 import { SearchController } from './controllers/search.controller.js';
 import { ImageInput } from './image-input.js';
 
 /** How each controller is made. One per request, since tsoa keeps the answer's status and headers in it. */
-export function createControllers({ config, store, services }: AppParts): IocContainer {
+export function createControllers({ config, store, jobs, services }: AppParts): IocContainer {
   const images = new ImageInput(store, config.maxImageBytes);
   const { maxImagesPerRequest } = config;
   const factories = new Map<unknown, () => Controller>([
@@ -36,6 +37,7 @@ export function createControllers({ config, store, services }: AppParts): IocCon
           images,
         }),
     ],
+    [JobsController, () => new JobsController(jobs)],
     [ModelsController, () => new ModelsController(services.models)],
     [CollectionsController, () => new CollectionsController(services.collections)],
     [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],

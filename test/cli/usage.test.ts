@@ -17,6 +17,10 @@ const COMMANDS = [
   'models unload',
   'models remove',
   'models verify',
+  'jobs list',
+  'jobs show',
+  'jobs cancel',
+  'jobs wait',
 ];
 
 describe('how the command line is used', () => {

@@ -41,6 +41,10 @@ export class TestService {
     return this.#service.app;
   }
 
+  get jobs(): Service['jobs'] {
+    return this.#service.jobs;
+  }
+
   /** Closes and opens again on the same folder. */
   async restart(): Promise<void> {
     await this.#service.close();

@@ -16,7 +16,7 @@ export interface Problem {
   status: number;
   /** What is wrong here and what to do about it. */
   detail: string;
-  /** The request's id, `urn:dino:request:<X-Request-Id>`. */
+  /** The request's id, `urn:dino:request:<X-Request-Id>`; in a job `urn:dino:job:<id>`. */
   instance: string;
   /** The fields that are not valid, where the request's form is at fault. */
   errors?: InvalidField[];
