@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .checkpoint import CheckpointError
 from .data import DataError
-from .evaluation import knn, segmentation
+from .evaluation import copy_detection, knn, retrieval, segmentation, video_segmentation
 from .evaluation.error import EvaluationError
 from .evaluation.verbs import Outcome
 from .import_onnx import ModelError, open_model_folder
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in (knn, segmentation):
+    for verb in (knn, retrieval, copy_detection, video_segmentation, segmentation):
         verb.add_parser(verbs)
     card = verbs.add_parser("card", help="write the model folder's README.md from its manifest")
     card.add_argument("--model", type=Path, required=True, help="model folder")
