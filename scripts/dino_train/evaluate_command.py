@@ -10,7 +10,15 @@ from pathlib import Path
 
 from .checkpoint import CheckpointError
 from .data import DataError
-from .evaluation import copy_detection, knn, retrieval, segmentation, video_segmentation
+from .evaluation import (
+    copy_detection,
+    finetune,
+    knn,
+    linear,
+    retrieval,
+    segmentation,
+    video_segmentation,
+)
 from .evaluation.error import EvaluationError
 from .evaluation.verbs import Outcome
 from .import_onnx import ModelError, open_model_folder
@@ -19,6 +27,8 @@ from .model_card import TRAINING_LOG, model_card
 EXAMPLE = """example:
   python scripts/evaluate.py knn --model models/my-photos --data mine photos/train photos/val
 """
+
+VERBS = (knn, linear, finetune, retrieval, copy_detection, video_segmentation, segmentation)
 
 
 def run_card(args: argparse.Namespace) -> Outcome:
@@ -38,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in (knn, retrieval, copy_detection, video_segmentation, segmentation):
+    for verb in VERBS:
         verb.add_parser(verbs)
     card = verbs.add_parser("card", help="write the model folder's README.md from its manifest")
     card.add_argument("--model", type=Path, required=True, help="model folder")
