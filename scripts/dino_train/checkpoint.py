@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from .vit import VisionTransformer, build_vit, native_image_size
+from .networks import backbone_like
 
 FORMAT = "dino-train-1"
 TEACHER_BACKBONE = "backbone."
@@ -26,25 +27,36 @@ class LoadedTeacher:
 
     Attributes:
         backbone: in evaluation mode, on the CPU.
-        arch: vit_micro, vit_tiny, vit_small or vit_base.
+        arch: of networks.arch_names().
         training: provenance for the manifest.
         options: options of the run.
     """
 
-    backbone: VisionTransformer
+    backbone: nn.Module
     arch: str
     training: dict[str, Any]
     options: dict[str, Any]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes a checkpoint beside its target and renames it, so that a kill leaves the old one."""
+    """Writes a checkpoint beside its target and renames it, so that a kill leaves the old one.
+
+    Raises:
+        CheckpointError: if it cannot be written, on a full disk for one; then the old one stays.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        kept = "; the one before it is untouched" if path.exists() else ""
+        raise CheckpointError(
+            f"cannot save {path}: {error}{kept}. Make room and go on with --resume"
+        ) from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -77,10 +89,6 @@ def load_teacher(path: Path) -> LoadedTeacher:
         for key, value in state["teacher"].items()
         if key.startswith(TEACHER_BACKBONE)
     }
-    backbone = build_vit(
-        options["arch"],
-        options["patch_size"],
-        native_image_size(weights, options["patch_size"]),
-    )
+    backbone = backbone_like(options["arch"], options["patch_size"], weights)
     backbone.load_state_dict(weights)
     return LoadedTeacher(backbone.eval(), options["arch"], state["training"], options)

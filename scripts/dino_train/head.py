@@ -36,14 +36,14 @@ class WeightNormLinear(nn.Module):
 class DINOHead(nn.Module):
     """3-layer MLP with GELU, l2 normalisation, weight-normalised layer to K (paper, appendix C).
 
-    There is no batch normalisation, as in the paper's ViT setting.
-
     Args:
         in_dim: backbone dimension D.
         out_dim: number of prototypes K.
         norm_last_layer: freeze the prototypes' norm at 1 (stabilises, official default).
         hidden_dim: width of the MLP.
         bottleneck_dim: dimension in which features are l2-normalised.
+        use_bn: batch normalisation after the first two layers, which the authors use with
+            convolutional networks; their ViTs are free of it.
     """
 
     def __init__(
@@ -53,15 +53,16 @@ class DINOHead(nn.Module):
         norm_last_layer: bool = True,
         hidden_dim: int = 2048,
         bottleneck_dim: int = 256,
+        use_bn: bool = False,
     ) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(in_dim, hidden_dim),
-            nn.GELU(),
-            nn.Linear(hidden_dim, hidden_dim),
-            nn.GELU(),
-            nn.Linear(hidden_dim, bottleneck_dim),
-        )
+        layers: list[nn.Module] = []
+        for width in (in_dim, hidden_dim):
+            layers.append(nn.Linear(width, hidden_dim))
+            if use_bn:
+                layers.append(nn.BatchNorm1d(hidden_dim))
+            layers.append(nn.GELU())
+        self.mlp = nn.Sequential(*layers, nn.Linear(hidden_dim, bottleneck_dim))
         for layer in self.mlp:
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
@@ -77,7 +78,7 @@ class DINONetwork(nn.Module):
     """Student or teacher g = h o f of one architecture.
 
     Args:
-        backbone: ViT f.
+        backbone: f, images to [B, D].
         head: projection head h.
     """
 

@@ -20,6 +20,7 @@ from .data import DataError, list_samples
 from .export import normalise
 from .image_store import ImagePack, ImageStore
 from .multicrop import MultiCropOptions, draw_views
+from .stopping import leave_signals_to_the_trainer
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ class IndexedSource:
             sampler=self.order,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
+            worker_init_fn=leave_signals_to_the_trainer,
             pin_memory=bool(workers) and options.device.type == "cuda",
         )
 

@@ -20,11 +20,13 @@ class LossTerms:
             0 without centring and to ln K without sharpening.
         kl: mean KL divergence from teacher to student over the counted pairs, in nats, >= 0. It
             tends to 0 in either collapse.
+        student_entropy: mean entropy of the student's outputs, in nats, in [0, ln K].
     """
 
     loss: Tensor
     teacher_entropy: Tensor
     kl: Tensor
+    student_entropy: Tensor
 
 
 class DINOLoss(nn.Module):
@@ -82,12 +84,19 @@ class DINOLoss(nn.Module):
         for teacher_view, student_view in counted_pairs(views):
             total = total - (targets[teacher_view] * log_student[student_view]).sum(-1).mean()
         loss = total / len(counted_pairs(views))
-        return LossTerms(loss, entropy, loss.detach() - entropy)
+        with torch.no_grad():
+            # View by view: the whole would hold another copy of all logits.
+            by_view = [-(view.exp() * view).sum(dim=-1).mean() for view in log_student]
+        return LossTerms(loss, entropy, loss.detach() - entropy, torch.stack(by_view).mean())
 
     @torch.no_grad()
     def update_center(self, teacher: Tensor) -> None:
         """Moves the centre towards the mean of the teacher's logits [2 * B, K] (equation 4)."""
-        mean = teacher.float().mean(dim=0, keepdim=True)
+        self.move_center(teacher.float().mean(dim=0, keepdim=True))
+
+    @torch.no_grad()
+    def move_center(self, mean: Tensor) -> None:
+        """Moves the centre towards a mean of logits [1, K] over all processes and micro-batches."""
         self.center.mul_(self.center_momentum).add_(mean, alpha=1 - self.center_momentum)
 
 

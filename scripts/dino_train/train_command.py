@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from .checkpoint import CheckpointError
 from .data import DataError
+from .distributed import join_group
 from .options import parse_options
 from .trainer import Trainer, TrainingError
 
@@ -17,12 +18,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parse_options(arguments)
     try:
-        trainer = Trainer(options, f"python scripts/train.py {shlex.join(arguments)}")
-        trainer.run()
+        with join_group(options.device, options.dist_url) as group:
+            trainer = Trainer(options, f"python scripts/train.py {shlex.join(arguments)}", group)
+            trainer.run()
+        if trainer.stopped and group.is_main:
+            print(_how_to_go_on(trainer, arguments), file=sys.stderr)
     except (DataError, CheckpointError, TrainingError, ValueError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("train.py: interrupted; --resume continues after the last epoch", file=sys.stderr)
+        print("train.py: interrupted; --resume continues from the last save", file=sys.stderr)
         return 130
     return 0
+
+
+def _how_to_go_on(trainer: Trainer, arguments: list[str]) -> str:
+    again = arguments if trainer.options.resume else [*arguments, "--resume"]
+    p = trainer.progress
+    where = f"after epoch {p.epoch}" + f" and {p.step} steps of {trainer.steps}" * (p.step > 0)
+    return (
+        f"train.py: stopped {trainer.stopped} {where}; all is saved. Go on with\n"
+        f"  python scripts/train.py {shlex.join(again)}"
+    )

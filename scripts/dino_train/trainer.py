@@ -1,302 +1,321 @@
-"""DINO training loop (paper, algorithm 1)."""
+"""A training run: epochs, checkpoints and the log around the steps."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 
-from .checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from .export import normalise
-from .head import DINOHead, DINONetwork
-from .knn import LabelledSet, evaluate_knn, load_labelled_set
-from .loader import InputOptions, ViewLoader
+from .board import Board
+from .checkpoint import CheckpointError
+from .collapse import CollapseWatch
+from .data import DataError
+from .distributed import Group, choose_device
+from .initial_weights import load_initial_weights
+from .knn_probe import MAIN, embedder, load_probes, measure
 from .loss import DINOLoss
-from .manifest import resize_for_crop
-from .multicrop import MultiCropOptions
-from .optim import cancel_last_layer_gradients, clip_gradients, param_groups, update_teacher
-from .options import RESUMABLE
+from .networks import build_network
+from .optim import build_optimizer
 from .provenance import plain_options, provenance
+from .run_data import global_batch, open_views
+from .run_state import (
+    CHECKPOINT,
+    LOG,
+    Progress,
+    keep_last_good,
+    last_good,
+    read_run,
+    resumed_command,
+    save_run,
+    trim_log,
+)
 from .schedules import CosineSchedule, teacher_temperature
-from .vit import build_vit
+from .step import Batch, NotFiniteError, StepSettings, TrainStep, choose_precision
+from .stopping import StopRequest
 
-KNN_NEIGHBOURS = 20
+# Curves need no more, and writing them takes time.
+STEPS_PER_POINT = 10
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on."""
 
 
-def build_network(options: argparse.Namespace, drop_path_rate: float = 0.0) -> DINONetwork:
-    """Builds g = h o f as the options say, with fresh weights from the global random state."""
-    backbone = build_vit(
-        options.arch, options.patch_size, options.global_crops_size, drop_path_rate
-    )
-    head = DINOHead(backbone.embed_dim, options.out_dim, options.norm_last_layer)
-    return DINONetwork(backbone, head)
-
-
 class Trainer:
-    """One training run: state, steps, checkpoints and the log.
+    """One training run: state, checkpoints and the log. The steps are in step.py.
 
     Args:
         options: of options.parse_options.
         command: the command line, for the manifest.
+        group: processes of the run; this one alone by default.
 
     Raises:
         DataError: if images are missing, unreadable or fewer than a batch.
-        CheckpointError: if --resume cannot continue the run in output_dir.
+        CheckpointError: if --resume cannot continue the run in output_dir, or --init does not fit.
     """
 
-    def __init__(self, options: argparse.Namespace, command: str) -> None:
+    def __init__(
+        self, options: argparse.Namespace, command: str, group: Group | None = None
+    ) -> None:
+        self.started = time.monotonic()
         self.options = options
         self.command = command
-        self.checkpoint_path: Path = options.output_dir / "checkpoint.pth"
-        self.log_path: Path = options.output_dir / "log.jsonl"
-        if self.checkpoint_path.exists() and not options.resume:
+        self.group = group or Group(0, 1, choose_device(options.device))
+        self.device = self.group.device
+        self.folder: Path = options.output_dir
+        if (self.folder / CHECKPOINT).exists() and not options.resume:
             raise CheckpointError(
-                f"{self.checkpoint_path} exists; continue it with --resume or choose another "
+                f"{self.folder / CHECKPOINT} exists; continue it with --resume or choose another "
                 "--output_dir"
             )
-        self.device = _choose_device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
-        self.knn_sets = self._load_knn_sets()
-        crops = MultiCropOptions(
-            tuple(options.global_crops_scale),
-            tuple(options.local_crops_scale),
-            options.local_crops_number,
-            options.global_crops_size,
-            options.local_crops_size,
-        )
-        self.views = crops.views
-        self.loader = ViewLoader(
-            InputOptions(
-                data_path=options.data_path,
-                crops=crops,
-                batch_size=options.batch_size_per_gpu,
-                seed=options.seed,
-                device=self.device,
-                num_workers=options.num_workers,
-                max_bad_images=options.max_bad_images,
+        self.views = open_views(options, self.group)
+        self.batch = global_batch(options, self.group.world)
+        self.steps = len(self.views) // options.accumulate
+        if not self.steps:
+            raise DataError(
+                f"{self.views.images} images are fewer than a batch of {self.batch}; lower "
+                "--batch_size_per_gpu or --accumulate, or add images"
             )
-        )
-        torch.manual_seed(options.seed)
-        self.student = build_network(options, options.drop_path_rate).to(self.device)
-        self.teacher = build_network(options).to(self.device)
-        self.teacher.load_state_dict(self.student.state_dict())
-        self.teacher.requires_grad_(False)
-        self.criterion = DINOLoss(
-            options.out_dim, options.student_temp, options.center_momentum
-        ).to(self.device)
-        self.optimizer = torch.optim.AdamW(param_groups(self.student), fused=True)
+        self.probes = load_probes(options) if self.group.is_main else []
+        self._build_networks()
         self._build_schedules()
-        self.epoch = 0
-        self.seconds = 0.0
-        options.output_dir.mkdir(parents=True, exist_ok=True)
+        self.progress = Progress()
+        self.stopped: str | None = None
         if options.resume:
             self._resume()
-        else:
-            self.log_path.unlink(missing_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.group.is_main:
+            trim_log(self.folder / LOG, self.progress.epoch)
+
+    def _build_networks(self) -> None:
+        o, group = self.options, self.group
+        torch.manual_seed(o.seed)
+        student = build_network(o, o.drop_path_rate)
+        teacher = build_network(o)
+        if o.init and not o.resume:
+            taken = load_initial_weights(o.init, student, o)
+            if group.is_main:
+                print(taken, flush=True)
+        self.student = group.synchronise_batch_norm(student).to(self.device)
+        self.teacher = group.synchronise_batch_norm(teacher).to(self.device)
+        self.teacher.load_state_dict(self.student.state_dict())
+        self.teacher.requires_grad_(False)
+        self.criterion = DINOLoss(o.out_dim, o.student_temp, o.center_momentum).to(self.device)
+        self.optimizer = build_optimizer(o.optimizer, self.student)
+        self.take_step = TrainStep(
+            self.student,
+            group.wrap(self.student),
+            self.teacher,
+            self.criterion,
+            self.optimizer,
+            group=group,
+            precision=choose_precision(o, self.device),
+            clip_grad=o.clip_grad,
+        )
 
     def _build_schedules(self) -> None:
-        o, steps = self.options, len(self.loader)
-        rate = o.lr * o.batch_size_per_gpu / 256
+        o, steps = self.options, self.steps
+        rate = o.lr * self.batch / 256
         self.learning_rates = CosineSchedule(rate, o.min_lr, o.epochs, steps, o.warmup_epochs)
         self.weight_decays = CosineSchedule(o.weight_decay, o.weight_decay_end, o.epochs, steps)
         self.momenta = CosineSchedule(o.momentum_teacher, 1.0, o.epochs, steps)
-
-    def _load_knn_sets(self) -> list[LabelledSet]:
-        o = self.options
-        crop = o.global_crops_size
-        return [
-            load_labelled_set(
-                name,
-                [train],
-                [val],
-                resize_for_crop(crop),
-                crop,
-                o.knn_exclude,
-                o.knn_train_images,
-            )
-            for name, train, val in o.knn
-        ]
+        warm = max(o.warmup_epochs, o.freeze_last_layer, 1)
+        self.watch = CollapseWatch(o.out_dim, o.collapse_window, warm * steps)
 
     def run(self) -> None:
         """Trains to the last epoch (or --stop_after), saving and logging after every epoch.
 
+        When asked to stop by a signal or --max_minutes, it finishes the step, saves and returns
+        with the reason in `stopped`.
+
         Raises:
-            TrainingError: if the loss stops being finite.
+            TrainingError: if the loss stops being finite, or training collapses.
+            CheckpointError: if the state cannot be saved.
         """
         last = self.options.epochs
         if self.options.stop_after:
             last = min(last, self.options.stop_after)
-        while self.epoch < last:
-            started = time.monotonic()
-            metrics = self._train_epoch()
-            self.epoch += 1
-            self.seconds += time.monotonic() - started
-            done = self.epoch == self.options.epochs
-            if self.knn_sets and (done or self.epoch % self.options.knn_every == 0):
-                metrics["knn"] = self.measure_knn()
-            metrics["total_seconds"] = round(self.seconds, 1)
+        board = self._open_board()
+        try:
+            with StopRequest(self.options.max_minutes, self.started) as stop:
+                while self.progress.epoch < last and not self.stopped:
+                    if self._train_epoch(board, stop):
+                        self._close_epoch(board)
+                    else:
+                        self._save()
+        finally:
+            if board:
+                board.close()
+
+    def _open_board(self) -> Board | None:
+        if not self.options.tensorboard or not self.group.is_main:
+            return None
+        done = self.progress.epoch * self.steps + self.progress.step
+        return Board(self.folder / "tensorboard", done)
+
+    def _train_epoch(self, board: Board | None, stop: StopRequest) -> bool:
+        """Takes the steps that are left of an epoch; False if asked to stop before its end."""
+        o, p = self.options, self.progress
+        started, before = time.monotonic(), p.epoch_seconds
+        with tqdm(
+            total=self.steps * self.batch,
+            initial=p.step * self.batch,
+            unit="img",
+            desc=f"epoch {p.epoch + 1}/{o.epochs}",
+            disable=not self.group.is_main,
+        ) as bar:
+            for batches in self._batches():
+                iteration = p.epoch * self.steps + p.step
+                settings = self._settings(iteration)
+                # Each step's stochastic depth depends on nothing that came before it.
+                torch.manual_seed((o.seed * 1_000_003 + iteration) * 1009 + self.group.rank)
+                metrics, stopped = self._step(settings, batches, stop.reason is not None)
+                p.step += 1
+                p.sums.update(metrics)
+                p.epoch_seconds = before + time.monotonic() - started
+                bar.update(self.batch)
+                bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
+                if board and (iteration + 1) % STEPS_PER_POINT == 0:
+                    board.add_step(iteration + 1, metrics, settings.lr)
+                self._look_for_collapse(iteration, metrics)
+                if stopped:
+                    self.stopped = stop.reason or "as another process was asked to"
+                    if p.step < self.steps:
+                        return False
+        return True
+
+    def _batches(self) -> Iterator[list[Batch]]:
+        """Batches of this process for each step that is left of the epoch."""
+        passes = self.options.accumulate
+        self.views.set_epoch(self.progress.epoch, self.progress.step * passes)
+        loaded = iter(self.views)
+        for _ in range(self.progress.step, self.steps):
+            yield list(islice(loaded, passes))
+
+    def _settings(self, iteration: int) -> StepSettings:
+        o, epoch = self.options, iteration // self.steps
+        return StepSettings(
+            self.learning_rates[iteration],
+            self.weight_decays[iteration],
+            self.momenta[iteration],
+            teacher_temperature(
+                epoch, o.warmup_teacher_temp, o.teacher_temp, o.warmup_teacher_temp_epochs
+            ),
+            epoch < o.freeze_last_layer,
+        )
+
+    def _step(
+        self, settings: StepSettings, batches: list[Batch], stop: bool
+    ) -> tuple[dict[str, float], bool]:
+        try:
+            return self.take_step(settings, batches, stop)
+        except NotFiniteError as error:
+            raise TrainingError(
+                f"{error} in epoch {self.progress.epoch + 1}, step {self.progress.step}; "
+                f"the last good state is in {CHECKPOINT}. Lower --lr, --teacher_temp or "
+                "--clip_grad, or switch --bf16 or --use_fp16 off, and go on with --resume "
+                "--allow_changes"
+            ) from error
+
+    def _look_for_collapse(self, iteration: int, metrics: dict[str, float]) -> None:
+        self.watch.add(iteration, metrics)
+        finding = self.watch.finding()
+        if not finding:
+            return
+        message = f"training has collapsed in epoch {iteration // self.steps + 1}: {finding}"
+        if self.options.on_collapse == "stop":
+            kept = last_good(self.folder)
+            raise TrainingError(f"{message}. {kept}. --on_collapse warn goes on")
+        if self.group.is_main:
+            tqdm.write(f"train.py: {message}")
+        self.watch.recent.clear()
+
+    def _close_epoch(self, board: Board | None) -> None:
+        """Logs, measures and saves at the end of an epoch."""
+        o, p = self.options, self.progress
+        line = self._log_line()
+        p.seconds += p.epoch_seconds
+        p.close_epoch()
+        if self.probes and (p.epoch == o.epochs or p.epoch % o.knn_every == 0):
+            by_k = self.measure_knn()
+            line["knn"] = {name: values[str(MAIN)] for name, values in by_k.items()}
+            line["knn_by_k"] = by_k
+        line["total_seconds"] = round(p.seconds, 1)
+        if self.group.is_main:
             # The log goes first: a resumed run drops lines beyond its checkpoint, but could not
             # make up for a missing one.
-            with self.log_path.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(metrics) + "\n")
-            self._save()
+            with (self.folder / LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+        if board:
+            board.add_epoch(p.epoch * self.steps, line)
+        self._save()
 
-    def _train_epoch(self) -> dict[str, Any]:
-        o, epoch = self.options, self.epoch
-        # Seeding by epoch makes stochastic depth the same in a resumed run.
-        torch.manual_seed(o.seed * 100_003 + epoch)
-        self.loader.set_epoch(epoch)
-        temperature = teacher_temperature(
-            epoch, o.warmup_teacher_temp, o.teacher_temp, o.warmup_teacher_temp_epochs
-        )
-        sums: Counter[str] = Counter()
-        started = time.monotonic()
-        steps = len(self.loader)
-        with tqdm(
-            total=steps * o.batch_size_per_gpu, unit="img", desc=f"epoch {epoch + 1}/{o.epochs}"
-        ) as bar:
-            for step, views in enumerate(self.loader):
-                terms = self._train_step(epoch * steps + step, views, temperature)
-                sums.update(terms)
-                bar.update(o.batch_size_per_gpu)
-                bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
-        seconds = time.monotonic() - started
-        last = (epoch + 1) * steps - 1
+    def _log_line(self) -> dict[str, Any]:
+        p = self.progress
+        last = self._settings((p.epoch + 1) * self.steps - 1)
         return {
-            "epoch": epoch + 1,
-            **{key: total / steps for key, total in sums.items()},
-            "lr": self.learning_rates[last],
-            "weight_decay": self.weight_decays[last],
-            "momentum": self.momenta[last],
-            "teacher_temp": temperature,
-            "images_per_second": round(steps * o.batch_size_per_gpu / seconds, 2),
-            "seconds": round(seconds, 1),
-            "input_wait": round(self.loader.input_wait / seconds, 4),
-            "bad_images": len(self.loader.bad_images),
+            "epoch": p.epoch + 1,
+            **{key: total / self.steps for key, total in p.sums.items()},
+            "lr": last.lr,
+            "weight_decay": last.weight_decay,
+            "momentum": last.momentum,
+            "teacher_temp": last.teacher_temp,
+            "images_per_second": round(self.steps * self.batch / p.epoch_seconds, 2),
+            "seconds": round(p.epoch_seconds, 1),
+            "input_wait": round(self.views.input_wait / p.epoch_seconds, 4),
+            "bad_images": len(self.views.bad_images),
         }
 
-    def _train_step(
-        self, iteration: int, views: list[torch.Tensor], temperature: float
-    ) -> dict[str, float]:
-        o = self.options
-        rate, decay = self.learning_rates[iteration], self.weight_decays[iteration]
-        for index, group in enumerate(self.optimizer.param_groups):
-            group["lr"] = rate
-            if index == 0:
-                group["weight_decay"] = decay
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=o.bf16):
-            with torch.no_grad():
-                features = self.teacher.backbone(views[0])
-                targets = self.teacher.head(features)
-            logits = self.student(views)
-        terms = self.criterion(logits, targets, self.views, temperature)
-        loss = terms.loss.item()
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"loss is {loss} in epoch {self.epoch + 1}, step {iteration % len(self.loader)}; "
-                "the last good epoch is in checkpoint.pth. Lower --lr, --teacher_temp or "
-                "--clip_grad, or switch --bf16 off"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        terms.loss.backward()
-        clip_gradients(self.student, o.clip_grad)
-        if self.epoch < o.freeze_last_layer:
-            cancel_last_layer_gradients(self.student.head)
-        self.optimizer.step()
-        self.criterion.update_center(targets)
-        update_teacher(self.teacher, self.student, self.momenta[iteration])
-        # Spread of unit features: about 1/sqrt(D) when healthy, 0 when all images look alike.
-        spread = F.normalize(features.float(), dim=-1).std(dim=0).mean()
-        return {
-            "loss": loss,
-            "teacher_entropy": terms.teacher_entropy.item(),
-            "kl": terms.kl.item(),
-            "feature_std": spread.item(),
-        }
-
-    def embedder(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The teacher's backbone as a function on uint8 images, for k-NN."""
-        backbone = self.teacher.backbone.eval()
-
-        @torch.inference_mode()
-        def embed(images: np.ndarray) -> np.ndarray:
-            pixels = normalise(torch.from_numpy(images).to(self.device))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
-                return backbone(pixels).float().cpu().numpy()
-
-        return embed
-
-    def measure_knn(self) -> dict[str, float]:
-        """k-NN top-1 of the teacher per labelled set, in [0, 1]."""
-        return {s.name: evaluate_knn(s, self.embedder(), KNN_NEIGHBOURS) for s in self.knn_sets}
+    def measure_knn(self) -> dict[str, dict[str, float]]:
+        """k-NN top-1 of the teacher in [0, 1], per labelled set and number of neighbours."""
+        embed = embedder(self.teacher.backbone, self.take_step.precision, self.device)
+        return measure(self.probes, embed)
 
     def _save(self) -> None:
-        state = {
-            "options": plain_options(self.options),
-            "epoch": self.epoch,
-            "seconds": self.seconds,
-            "student": self.student.state_dict(),
-            "teacher": self.teacher.state_dict(),
-            "criterion": self.criterion.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "training": provenance(
-                self.command,
-                self.loader.images_by_source,
-                self.epoch,
-                self.seconds,
-                self.device,
-                self.options.seed,
-            ),
-        }
-        save_checkpoint(self.checkpoint_path, state)
-        frequency = self.options.saveckp_freq
-        if frequency and self.epoch % frequency == 0:
-            numbered = self.checkpoint_path.with_name(f"checkpoint{self.epoch:04d}.pth")
-            save_checkpoint(numbered, state)
+        p = self.progress
+        if self.group.is_main:
+            if self.options.on_collapse == "stop":
+                keep_last_good(self.folder, self.watch.suspicion() is not None)
+            state = {
+                "options": plain_options(self.options),
+                **p.state_dict(),
+                "global_batch": self.batch,
+                "student": self.student.state_dict(),
+                "teacher": self.teacher.state_dict(),
+                "criterion": self.criterion.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.take_step.scaler.state_dict(),
+                "watch": self.watch.state_dict(),
+                "training": provenance(
+                    self.command,
+                    self.views.images_by_source,
+                    p.epoch,
+                    p.seconds + p.epoch_seconds,
+                    self.device,
+                    self.options.seed,
+                ),
+            }
+            save_run(self.folder, state, self.options.saveckp_freq)
+        self.group.wait()
 
     def _resume(self) -> None:
-        state = read_checkpoint(self.checkpoint_path)
-        old, new = state["options"], plain_options(self.options)
-        changed = [k for k in new if k not in RESUMABLE and old.get(k) != new[k]]
-        if changed:
-            raise CheckpointError(
-                "--resume needs the options of the first run; these differ: "
-                + ", ".join(f"--{k} was {old.get(k)}, is {new[k]}" for k in changed)
-            )
+        state = read_run(self.options, self.batch, self.views.images_by_source)
         self.student.load_state_dict(state["student"])
         self.teacher.load_state_dict(state["teacher"])
         self.criterion.load_state_dict(state["criterion"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
-        # The manifest's command should repeat the run: without --resume where it changed nothing.
-        first = state["training"]["command"]
-        if old["epochs"] == new["epochs"]:
-            self.command = first
-        else:
-            self.command = f"{first} --stop_after {self.epoch} && {self.command}"
-        if self.log_path.exists():
-            # A kill between log and checkpoint would leave an epoch twice.
-            lines = self.log_path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if json.loads(line)["epoch"] <= self.epoch]
-            self.log_path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def _choose_device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+        if state.get("scaler"):
+            self.take_step.scaler.load_state_dict(state["scaler"])
+        if "watch" in state:
+            self.watch.load_state_dict(state["watch"])
+        self.progress = Progress.of(state)
+        self.command = resumed_command(state, self.options, self.command)

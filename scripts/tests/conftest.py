@@ -49,7 +49,7 @@ def run_options(data: Path, out: Path, *extra: str) -> list[str]:
     options = (
         "--arch vit_nano --patch_size 8 --global_crops_size 32 --local_crops_size 16 "
         "--local_crops_number 2 --batch_size_per_gpu 16 --num_workers 0 --warmup_epochs 1 "
-        "--lr 0.016 --momentum_teacher 0.96 --drop_path_rate 0 --device cpu "
+        "--lr 0.016 --momentum_teacher 0.96 --drop_path_rate 0 --device cpu --tensorboard false "
         f"--out_dim {OUT_DIM}"
     )
     return ["--data_path", str(data), "--output_dir", str(out), *options.split(), *extra]

@@ -34,7 +34,7 @@ def test_training_raises_knn_above_the_untrained_network(pictures, tmp_path):
     knn = ["--knn", "scenes", str(pictures / "train"), str(pictures / "val"), "--knn_every", "99"]
     arguments = run_options(pictures / "train", tmp_path, "--epochs", "20", *knn)
     trainer = Trainer(parse_options(arguments), "")
-    untrained = trainer.measure_knn()["scenes"]
+    untrained = trainer.measure_knn()["scenes"]["20"]
     trainer.run()
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["knn"]["scenes"] > untrained + 0.05
