@@ -6,8 +6,8 @@ import argparse
 
 from torch import Tensor, nn
 
-from .backbones.resnet import TOTAL_STRIDE, build_resnet
 from .backbones.resnet import VARIANTS as RESNET_VARIANTS
+from .backbones.resnet import build_resnet
 from .backbones.xcit import VARIANTS as XCIT_VARIANTS
 from .backbones.xcit import build_xcit
 from .head import DINOHead, DINONetwork
@@ -28,10 +28,12 @@ def canonical_arch(name: str) -> str:
     return name.replace("deit_", "vit_")
 
 
-def patch_size_of(arch: str, patch_size: int) -> int:
-    """Side in pixels of what one token sees: --patch_size for a ViT, else what the name says."""
+def crop_multiple(arch: str, patch_size: int) -> int:
+    """What the sides of crops are multiples of, in pixels: a ViT's --patch_size, the patch size in
+    an XCiT's name; a ResNet takes any size.
+    """
     if arch in RESNET_VARIANTS:
-        return TOTAL_STRIDE
+        return 1
     name, _, size = arch.rpartition("_p")
     return int(size) if name in XCIT_VARIANTS else patch_size
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .networks import arch_names, canonical_arch, patch_size_of
+from .networks import arch_names, canonical_arch, crop_multiple
 from .optim import OPTIMIZERS
 from .option_files import OptionFileError, expand_option_files
 
@@ -227,10 +227,8 @@ def parse_options(argv: Sequence[str]) -> argparse.Namespace:
     except OptionFileError as error:
         parser.error(str(error))
     options = parser.parse_args([_underscored(argument) for argument in arguments])
-    side = patch_size_of(options.arch, options.patch_size)
-    divides = options.arch == "resnet50" or not (
-        options.global_crops_size % side or options.local_crops_size % side
-    )
+    side = crop_multiple(options.arch, options.patch_size)
+    divides = not (options.global_crops_size % side or options.local_crops_size % side)
     checks = {
         "--epochs must be at least 1": options.epochs >= 1,
         "--batch_size_per_gpu must be at least 1": options.batch_size_per_gpu >= 1,
