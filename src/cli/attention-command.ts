@@ -16,6 +16,7 @@ interface AttentionFlags extends ConnectionOptions {
   readonly video?: string;
   readonly fps?: number;
   readonly head: number | 'all';
+  readonly rollout: boolean;
   readonly overlay: boolean;
   readonly opacity?: number;
   readonly size?: number;
@@ -33,6 +34,7 @@ export function addAttentionCommand(program: Command): void {
     .option('--video <file>', 'put the pictures of all images together as one video, in order')
     .option('--fps <n>', "frames a second; default: a video's own, and 25 for --video", decimal(0.1, 240))
     .option('--head <head>', 'one head, from 0, or all: side by side', headOr('all'), 'all')
+    .option('--rollout', 'one map of the attention over all blocks instead of the heads', false)
     .option('--overlay', 'lay the heat map over the image', false)
     .option('--opacity <share>', 'share of the heat map in an overlay, 0 to 1', decimal(0, 1))
     .option('--size <px>', 'longer side at which the model looks at the image', integer(16, 1024))
@@ -52,7 +54,8 @@ Examples:
 `;
 
 async function attention(paths: readonly string[], flags: AttentionFlags): Promise<void> {
-  const { out, video, json } = flags;
+  const { out, video, json, rollout, head } = flags;
+  if (rollout && head !== 'all') throw usageError('--rollout is one map of all heads: leave out --head');
   if (out === undefined && video === undefined && !json)
     throw usageError('give -o FOLDER for pictures, --video FILE for a video or --json for numbers');
   const videos = paths.filter(isVideoName);
@@ -68,8 +71,8 @@ async function attention(paths: readonly string[], flags: AttentionFlags): Promi
   if (video !== undefined && files.length === 0)
     throw usageError('--video puts images together: give a folder of frames');
   await withServer({ ...flags, storesNothing: true }, async (client) => {
-    const { head, overlay, opacity, size, model, fps } = flags;
-    const picture = { head, overlay, opacity, size, model };
+    const { overlay, opacity, size, model, fps } = flags;
+    const picture = { head, rollout, overlay, opacity, size, model };
     for (const source of videos) {
       const target = plan.get(source)!;
       await makeAttentionVideo(client, { source, target, fps, picture });
@@ -83,7 +86,7 @@ async function attention(paths: readonly string[], flags: AttentionFlags): Promi
 async function ofImages(
   client: DinoClient,
   files: readonly ImageFile[],
-  { out, video, fps = 25, head, overlay, opacity, size, model, json }: AttentionFlags,
+  { out, video, fps = 25, head, rollout, overlay, opacity, size, model, json }: AttentionFlags,
 ): Promise<void> {
   const pictures = out === undefined ? undefined : planPictures(files, out);
   const writer = video === undefined ? undefined : await VideoWriter.create(video, String(fps));
@@ -92,10 +95,14 @@ async function ofImages(
       const picture = pictures?.get(path);
       const isDrawn = picture !== undefined || writer !== undefined;
       const png = isDrawn
-        ? await client.attentionPicture(bytes, { head, overlay, opacity, size, model })
+        ? await client.attentionPicture(bytes, { head, rollout, overlay, opacity, size, model })
         : undefined;
       if (picture !== undefined) await writePicture(picture, png!);
-      return { picture, png, maps: json ? await client.attention(bytes, { head, size, model }) : undefined };
+      return {
+        picture,
+        png,
+        maps: json ? await client.attention(bytes, { head, rollout, size, model }) : undefined,
+      };
     };
     const title = titleBesideLines('attention', pictures !== undefined || json);
     const outcomes = eachImage(files, work, { title });

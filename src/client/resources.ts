@@ -91,6 +91,8 @@ export interface AttentionOptions extends FeatureOptions {
   readonly size?: number;
   /** One head, or `all` (the default). */
   readonly head?: number | 'all';
+  /** One map of attention rollout over all blocks instead of the last block's heads; default false. */
+  readonly rollout?: boolean;
 }
 
 export interface AttentionPictureOptions extends AttentionOptions {

@@ -391,7 +391,7 @@ export interface paths {
         /**
          * Self-attention maps
          * @description What the CLS token of the last block looks at, per head: numbers, or with `Accept: image/png` a heat map of one
-         *     head, of all heads side by side, or over the image.
+         *     head, of all heads side by side, or over the image. With `rollout` one map of the attention over all blocks.
          */
         post: operations["createAttention"];
         delete?: never;
@@ -1487,7 +1487,7 @@ export interface components {
             model: string;
             /**
              * Format: double
-             * @description Heads of the last block.
+             * @description Heads of a block.
              */
             heads: number;
             grid: components["schemas"]["PatchGrid"];
@@ -1500,8 +1500,8 @@ export interface components {
             height: number;
             /**
              * @description `attention[head][row * grid.width + column]`: softmax over all tokens of the CLS token's query in the last
-             *     block; the CLS token's own share is left out, so a row sums to less than 1. One row where one head was asked for.
-             *     Numbers, or base64 of float32.
+             *     block; the CLS token's own share is left out, so a row sums to less than 1. One row where one head was asked for,
+             *     and for a rollout: the CLS token's row of it. Numbers, or base64 of float32.
              */
             attention: number[][] | string[];
         };
@@ -1515,6 +1515,11 @@ export interface components {
             size?: number;
             /** @description One head, or `all` (the default): for a picture all heads side by side. */
             head?: number | "all";
+            /**
+             * @description One map of attention rollout over all blocks (arXiv:2005.00928), instead of the last block's heads. Default false.
+             *     Takes no `head`.
+             */
+            rollout?: boolean;
             /**
              * @description How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`.
              * @enum {string}
@@ -1538,6 +1543,11 @@ export interface components {
             size?: number;
             /** @description One head, or `all` (the default): for a picture all heads side by side. */
             head?: number | "all";
+            /**
+             * @description One map of attention rollout over all blocks (arXiv:2005.00928), instead of the last block's heads. Default false.
+             *     Takes no `head`.
+             */
+            rollout?: boolean;
             /**
              * @description How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`.
              * @enum {string}
@@ -3935,6 +3945,11 @@ export interface operations {
                 size?: number;
                 /** @description One head, or `all` (the default): for a picture all heads side by side. */
                 head?: unknown;
+                /**
+                 * @description One map of attention rollout over all blocks (arXiv:2005.00928), instead of the last block's heads. Default false.
+                 *     Takes no `head`.
+                 */
+                rollout?: boolean;
                 /** @description How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`. */
                 encoding_format?: "float" | "base64";
                 /** @description For a picture: lay the heat map over the image. Default false. */

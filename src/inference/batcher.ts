@@ -1,9 +1,9 @@
 import type { Pixels } from '../vision/pixels.js';
-import type { FeatureName, Features } from './features.js';
+import type { AskedFeature, Features } from './features.js';
 
 export interface BatchRequest {
   readonly pixels: Pixels;
-  readonly names: readonly FeatureName[];
+  readonly names: readonly AskedFeature[];
 }
 
 /** Runs one batch: same size, same features asked for. Answers in the order of `requests`. */

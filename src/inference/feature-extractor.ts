@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Manifest } from '../models/manifest.js';
 import type { Pixels } from '../vision/pixels.js';
 import { Batcher, type BatchRequest } from './batcher.js';
-import type { FeatureName, Features } from './features.js';
+import type { AskedFeature, Features } from './features.js';
 import { SessionProcess } from './session-process.js';
 
 export interface FeatureExtractorOptions {
@@ -39,10 +39,16 @@ export class FeatureExtractor {
     this.#options = options;
     const threads = options.threads || Math.max(1, Math.floor(availableParallelism() / workers));
     const verify = () => this.#verify();
-    this.#processes = Array.from(
-      { length: workers },
-      () => new SessionProcess({ name: manifest.name, modelPath, threads, providers, verify }),
-    );
+    const settings = {
+      name: manifest.name,
+      modelPath,
+      sha256: manifest.file.sha256,
+      blocks: manifest.architecture.depth,
+      threads,
+      providers,
+      verify,
+    };
+    this.#processes = Array.from({ length: workers }, () => new SessionProcess(settings));
     this.#free = [...this.#processes];
     this.#batcher = new Batcher({
       run: (requests) => this.#run(requests),
@@ -87,10 +93,10 @@ export class FeatureExtractor {
 
   /**
    * @param pixels width and height are multiples of what the manifest's `input.multipleOf` says
-   * @param names the features wanted, of those that the manifest's `outputs` has
+   * @param names the features wanted, of those that the manifest's `outputs` has, or the rollout
    * @throws Error when the model fails on it; DinoError not-ready when its process dies meanwhile
    */
-  extract(pixels: Pixels, names: readonly FeatureName[], signal?: AbortSignal): Promise<Features> {
+  extract(pixels: Pixels, names: readonly AskedFeature[], signal?: AbortSignal): Promise<Features> {
     const multiple = this.manifest.input.multipleOf;
     if (pixels.width % multiple !== 0 || pixels.height % multiple !== 0) {
       throw new Error(
@@ -137,6 +143,8 @@ export class FeatureExtractor {
       patchTokens: share(outputs.patch_tokens, i, requests.length),
       attention: share(outputs.attention, i, requests.length),
       keys: share(outputs.keys, i, requests.length),
+      // The patches come last, after CLS and registers.
+      rollout: share(outputs.rollout, i, requests.length)?.subarray(-grid.height * grid.width),
     }));
   }
 }

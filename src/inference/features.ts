@@ -2,6 +2,9 @@
 export const FEATURE_NAMES = ['embedding', 'patch_tokens', 'attention', 'keys'] as const;
 export type FeatureName = (typeof FEATURE_NAMES)[number];
 
+/** Made of what the ONNX file computes, on a graph of its own; models of attention between all tokens have it. */
+export type AskedFeature = FeatureName | 'rollout';
+
 export interface Grid {
   /** Rows of patches. */
   readonly height: number;
@@ -20,4 +23,6 @@ export interface Features {
   readonly attention?: Float32Array;
   /** [n, D]: key features of the last block. */
   readonly keys?: Float32Array;
+  /** [n]: CLS row of attention rollout over all blocks, without its shares of the tokens before the patches. */
+  readonly rollout?: Float32Array;
 }

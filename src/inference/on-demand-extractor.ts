@@ -1,7 +1,7 @@
 import { DinoError } from '../errors.js';
 import type { Pixels } from '../vision/pixels.js';
 import type { FeatureExtractor } from './feature-extractor.js';
-import type { FeatureName, Features } from './features.js';
+import type { AskedFeature, Features } from './features.js';
 import type { Places } from './places.js';
 
 /**
@@ -83,7 +83,7 @@ export class OnDemandExtractor {
   }
 
   /** To be called inside `withPlaces`; see `FeatureExtractor.extract`. */
-  extract(pixels: Pixels, names: readonly FeatureName[], signal?: AbortSignal): Promise<Features> {
+  extract(pixels: Pixels, names: readonly AskedFeature[], signal?: AbortSignal): Promise<Features> {
     if (this.#loaded === undefined)
       throw new Error(`${this.#options.name} is not loaded: extract is for inside withPlaces`);
     return this.#loaded.extractor.extract(pixels, names, signal);

@@ -1,9 +1,13 @@
-import type { FeatureName } from './features.js';
+import type { AskedFeature } from './features.js';
 
 /** Which model, and how ONNX Runtime opens it. */
 export interface SessionSettings {
   /** Path of the ONNX file. */
   readonly modelPath: string;
+  /** SHA-256 of the ONNX file. */
+  readonly sha256: string;
+  /** Blocks of the model. */
+  readonly blocks: number;
   /** ONNX Runtime's threads inside one operator. */
   readonly threads: number;
   readonly providers: readonly string[];
@@ -15,12 +19,12 @@ export interface BatchTask {
   readonly width: number;
   /** One buffer per image, `height * width * 3` bytes each. */
   readonly images: readonly Uint8Array[];
-  readonly names: readonly FeatureName[];
+  readonly names: readonly AskedFeature[];
 }
 
 export interface BatchAnswer {
   /** The whole batch per feature, first axis = image. */
-  readonly outputs: Partial<Record<FeatureName, Float32Array>>;
+  readonly outputs: Partial<Record<AskedFeature, Float32Array>>;
   /** Time of the model's run. */
   readonly seconds: number;
   /** Memory that the process holds. */
@@ -32,4 +36,6 @@ export type SessionRequest = { readonly open: SessionSettings } | { readonly run
 
 /** From the model's process. */
 export type SessionReply =
-  { readonly opened: true } | { readonly answer: BatchAnswer } | { readonly failure: string };
+  | { readonly opened: true }
+  | { readonly answer: BatchAnswer }
+  | { readonly failure: string; /** The model can't do what is asked for. */ readonly isRefusal?: true };

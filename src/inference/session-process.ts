@@ -61,10 +61,10 @@ export class SessionProcess {
   async #open(): Promise<Channel> {
     try {
       await this.#options.verify?.();
-      const { name, modelPath, threads, providers } = this.#options;
+      const { name, modelPath, sha256, blocks, threads, providers } = this.#options;
       const channel = new Channel(name, () => this.#forget());
       this.#channel = channel;
-      await channel.ask({ open: { modelPath, threads, providers } });
+      await channel.ask({ open: { modelPath, sha256, blocks, threads, providers } });
       return channel;
     } catch (error) {
       // Not remembered: the next batch tries again.
@@ -93,7 +93,7 @@ class Channel {
     const stdio = ['ignore', 'ignore', 'inherit', 'ipc'] as const;
     this.#child = fork(WORKER, { serialization: 'advanced', execArgv: [], stdio: [...stdio] });
     this.#child.on('message', (reply: SessionReply) => {
-      if ('failure' in reply) this.#waiting?.reject(new Error(reply.failure));
+      if ('failure' in reply) this.#waiting?.reject(failed(reply.failure, reply.isRefusal));
       else this.#waiting?.resolve(reply);
       this.#waiting = undefined;
     });
@@ -128,6 +128,12 @@ class Channel {
     this.#child.kill('SIGKILL');
     await this.#gone;
   }
+}
+
+function failed(message: string, isRefusal = false): Error {
+  return isRefusal
+    ? new DinoError('invalid-request', `The model can't do this: ${message}.`)
+    : new Error(message);
 }
 
 function endedError(name: string, how: string): DinoError {

@@ -2,7 +2,10 @@
  * The main module of a model's process: it opens one model, runs batches on it, and ends when the service's end of
  * the channel closes, however that came about.
  */
+import { dirname } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { CheckpointError } from '../models/checkpoints/checkpoint-error.js';
+import type { AskedFeature } from './features.js';
 import type {
   BatchAnswer,
   BatchTask,
@@ -11,31 +14,74 @@ import type {
   SessionSettings,
 } from './session-messages.js';
 
-let session: InferenceSession | undefined;
+type Outputs = Partial<Record<AskedFeature, Float32Array>>;
 
-async function open({ modelPath, threads, providers }: SessionSettings): Promise<void> {
-  session = await InferenceSession.create(modelPath, {
+let opened: { readonly settings: SessionSettings; readonly session: InferenceSession } | undefined;
+/** Opened by the first batch that asks for it: it holds the weights once more. */
+let rolloutSession: InferenceSession | undefined;
+
+function optionsOf({ providers, threads, modelPath }: SessionSettings): InferenceSession.SessionOptions {
+  return {
     executionProviders: [...providers],
     // Taken from the host by default, which is wrong under cgroups (onnxruntime#8313).
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
-  });
+    // For a model that comes as bytes: where its weights are if they lie in a file of their own.
+    extra: { session: { model_external_initializers_file_folder_path: dirname(modelPath) } },
+  };
+}
+
+async function open(settings: SessionSettings): Promise<void> {
+  opened = { settings, session: await InferenceSession.create(settings.modelPath, optionsOf(settings)) };
+}
+
+async function openRollout(settings: SessionSettings): Promise<InferenceSession> {
+  // Most models are never asked for it: what reads and writes ONNX files is loaded with the first that is.
+  const { rolloutModel } = await import('../models/onnx/surgery/rollout-model.js');
+  return InferenceSession.create(await rolloutModel(settings.modelPath, settings), optionsOf(settings));
+}
+
+async function run({ height, width, images, names }: BatchTask): Promise<BatchAnswer> {
+  if (opened === undefined) throw new Error('no model is open');
+  const isRollout = names.includes('rollout');
+  if (isRollout) rolloutSession ??= await openRollout(opened.settings);
+  const session = isRollout ? rolloutSession! : opened.session;
+  // It keeps the attention of all blocks until the last: that of one image is enough.
+  const atOnce = isRollout ? 1 : images.length;
+  const started = performance.now();
+  const answers: Outputs[] = [];
+  for (let at = 0; at < images.length; at += atOnce) {
+    const some = images.slice(at, at + atOnce);
+    answers.push(await runOnce(session, { height, width, images: some, names }));
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const outputs = answers.length === 1 ? answers[0]! : joined(answers, names);
+  return { outputs, seconds, memoryBytes: process.memoryUsage.rss() };
 }
 
 /** `session.run` blocks the thread it is called on (onnxruntime#19611); here nobody else needs it. */
-async function run({ height, width, images, names }: BatchTask): Promise<BatchAnswer> {
-  if (session === undefined) throw new Error('no model is open');
+async function runOnce(
+  session: InferenceSession,
+  { height, width, images, names }: BatchTask,
+): Promise<Outputs> {
   const pixels = new Uint8Array(images.length * height * width * 3);
   images.forEach((image, i) => pixels.set(image, i * height * width * 3));
-  const started = performance.now();
+  const inGraph = (name: AskedFeature) => (name === 'rollout' ? 'dino_rollout' : name);
   const results = await session.run(
     { pixels: new Tensor('uint8', pixels, [images.length, height, width, 3]) },
-    [...names],
+    names.map(inGraph),
   );
-  const seconds = (performance.now() - started) / 1000;
-  const outputs = Object.fromEntries(names.map((name) => [name, results[name]!.data as Float32Array]));
-  return { outputs, seconds, memoryBytes: process.memoryUsage.rss() };
+  return Object.fromEntries(names.map((name) => [name, results[inGraph(name)]!.data as Float32Array]));
+}
+
+function joined(answers: readonly Outputs[], names: readonly AskedFeature[]): Outputs {
+  const join = (parts: readonly Float32Array[]) => {
+    const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+    parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+    return whole;
+  };
+  return Object.fromEntries(names.map((name) => [name, join(answers.map((answer) => answer[name]!))]));
 }
 
 async function reply(request: SessionRequest): Promise<SessionReply> {
@@ -44,7 +90,8 @@ async function reply(request: SessionRequest): Promise<SessionReply> {
     await open(request.open);
     return { opened: true };
   } catch (error) {
-    return { failure: (error as Error).message };
+    const failure = (error as Error).message;
+    return error instanceof CheckpointError ? { failure, isRefusal: true } : { failure };
   }
 }
 

@@ -1,6 +1,6 @@
 import { DinoError } from '../errors.js';
 import type { FeatureExtractor } from '../inference/feature-extractor.js';
-import type { FeatureName } from '../inference/features.js';
+import type { AskedFeature } from '../inference/features.js';
 import { OnDemandExtractor } from '../inference/on-demand-extractor.js';
 import type { Places } from '../inference/places.js';
 import type { Manifest } from './manifest.js';
@@ -38,11 +38,12 @@ export interface ModelRegistryOptions {
 }
 
 /** What a caller knows the features as. */
-const CALLED: Record<FeatureName, string> = {
+const CALLED: Record<AskedFeature, string> = {
   embedding: 'embedding',
   patch_tokens: 'patch tokens',
   attention: 'attention maps',
   keys: 'attention keys, which TokenCut and LOST work on',
+  rollout: 'attention between all its tokens in every block, which rollout goes through',
 };
 
 /**
@@ -118,8 +119,8 @@ export class ModelRegistry {
   }
 
   /** @throws DinoError invalid-request where the model lacks one of the features, naming models that don't */
-  requireFeatures({ name, manifest }: Model, features: readonly FeatureName[]): void {
-    const missing = features.filter((feature) => manifest.outputs[feature] === undefined);
+  requireFeatures({ name, manifest }: Model, features: readonly AskedFeature[]): void {
+    const missing = features.filter((feature) => !gives(manifest, feature));
     if (missing.length === 0) return;
     const what = missing.map((feature) => CALLED[feature]).join(' and no ');
     const others = this.#namesWith(features).join(', ') || 'none that is installed';
@@ -127,9 +128,9 @@ export class ModelRegistry {
     throw new DinoError('invalid-request', detail);
   }
 
-  #namesWith(features: readonly FeatureName[]): string[] {
+  #namesWith(features: readonly AskedFeature[]): string[] {
     const having = [...this.#models.values()].filter(({ manifest }) =>
-      features.every((feature) => manifest.outputs[feature] !== undefined),
+      features.every((feature) => gives(manifest, feature)),
     );
     return having.map(({ name }) => name).sort();
   }
@@ -263,6 +264,12 @@ export class ModelRegistry {
   #names(): string {
     return [...this.#models.keys()].sort().join(', ') || 'none';
   }
+}
+
+function gives({ outputs, architecture }: Manifest, feature: AskedFeature): boolean {
+  if (feature !== 'rollout') return outputs[feature] !== undefined;
+  // XCiT's blocks mix channels; only its last layers have attention to tokens, and that of CLS alone.
+  return outputs.attention !== undefined && architecture.family !== 'xcit';
 }
 
 function isInMemory({ extractor }: Model): boolean {

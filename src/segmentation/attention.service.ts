@@ -9,11 +9,16 @@ export interface AttentionMaps {
   readonly model: Model;
   readonly info: ImageInfo;
   readonly grid: Grid;
-  /** One row per head, grid.height * grid.width values each. */
+  /** One row per head, or the one of the rollout; grid.height * grid.width values each. */
   readonly heads: readonly Float32Array[];
 }
 
-/** Last-block self-attention of the CLS token over the whole image. */
+export interface AttentionSettings extends LookOptions {
+  /** One map, of attention rollout over all blocks, instead of the last block's heads. Default false. */
+  readonly rollout?: boolean;
+}
+
+/** Self-attention of the CLS token over the whole image: of the last block, or rolled out over all of them. */
 export class AttentionService {
   readonly #looker: PatchLooker;
 
@@ -22,9 +27,12 @@ export class AttentionService {
   }
 
   /** @throws DinoError as `PatchLooker.look` */
-  async compute(bytes: Uint8Array, options: LookOptions, signal?: AbortSignal): Promise<AttentionMaps> {
-    const { model, info, features } = await this.#looker.look(bytes, ['attention'], options, signal);
-    return { model, info, grid: features.grid, heads: headRows(features) };
+  async compute(bytes: Uint8Array, options: AttentionSettings, signal?: AbortSignal): Promise<AttentionMaps> {
+    const { rollout = false, ...look } = options;
+    const wanted = rollout ? ('rollout' as const) : ('attention' as const);
+    const { model, info, features } = await this.#looker.look(bytes, [wanted], look, signal);
+    const { grid } = features;
+    return { model, info, grid, heads: rollout ? [features.rollout!] : headRows(features) };
   }
 
   /** A PNG: one head's heat map at the image's size, or over the image; for `all` the heads side by side. */

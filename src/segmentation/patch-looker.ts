@@ -1,4 +1,4 @@
-import type { FeatureName, Features } from '../inference/features.js';
+import type { AskedFeature, Features } from '../inference/features.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import { planPatches } from '../models/patch-plan.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
@@ -32,7 +32,7 @@ export class PatchLooker {
    */
   async look(
     bytes: Uint8Array,
-    names: readonly FeatureName[],
+    names: readonly AskedFeature[],
     options: LookOptions,
     signal?: AbortSignal,
   ): Promise<Look> {

@@ -220,6 +220,19 @@ describe('dino attention', () => {
     }
   });
 
+  it('writes and prints the rollout over all blocks, which has no heads', async () => {
+    const path = join('photos', ids[3]!);
+    const args = ['attention', path, '-o', 'rollout', '--rollout', '--json', '--size', '128'];
+    const { code, stdout } = await runDino(args, options);
+    expect(code).toBe(0);
+    const [printed] = lines(stdout);
+    const { picture, grid, attention } = printed!;
+    expect([attention.length, attention[0].length]).toEqual([1, grid.width * grid.height]);
+    expect(await sharp(join(root, picture)).metadata()).toMatchObject({ width: 128, height: 96 });
+    const both = await runDino(['attention', path, '-o', 'rollout', '--rollout', '--head', '0'], options);
+    expect([both.code, both.stderr]).toEqual([2, expect.stringMatching(/leave out --head/)]);
+  });
+
   it('ends with 1 for a head that the model does not have', async () => {
     const { code, stderr } = await runDino(
       ['attention', join('photos', ids[3]!), '-o', 'heat', '--head', '99'],

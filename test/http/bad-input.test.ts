@@ -193,6 +193,12 @@ describe('a request that is not right', () => {
     }
   });
 
+  it('a rollout of one head is refused: it is of all', async () => {
+    const query = { rollout: true, head: 0 };
+    const { status, body } = await service.call('POST', '/v1/attention', { raw: good.bytes, query });
+    expect([status, body.detail]).toEqual([400, expect.stringMatching(/leave out head/)]);
+  });
+
   it('a collection or an image that is not there is 404 by name', async () => {
     for (const [method, path] of [
       ['GET', '/v1/collections/nowhere'],

@@ -122,4 +122,36 @@ describe('POST /v1/attention', () => {
     expect(strip.width).toBeGreaterThanOrEqual(heads * 331);
     expect(strip.height).toBe(247);
   });
+
+  it('gives one map of all blocks as a rollout: as numbers, as base64, as a picture, each request the same', async () => {
+    const ask = (query: object, accept?: string) =>
+      service.call('POST', '/v1/attention', {
+        raw: scene.bytes,
+        query: { size: 320, rollout: true, ...query },
+        accept,
+      });
+    const [first, second, text, map, overlay] = await Promise.all([
+      ask({}),
+      ask({}),
+      ask({ encoding_format: 'base64' }),
+      ask({}, 'image/png'),
+      ask({ overlay: true }, 'image/png'),
+    ]);
+    const [row, ...more] = first.body.attention as number[][];
+    expect([first.status, more, row!.length]).toEqual([200, [], 300]);
+    const { data } = (await service.call('GET', '/v1/models')).body;
+    expect([first.body.heads, first.body.grid]).toEqual([data[0].heads, { width: 20, height: 15 }]);
+    expect(second.body.attention).toEqual(first.body.attention);
+    expect(Math.min(...row!)).toBeGreaterThan(0);
+    expect(row!.reduce((sum, value) => sum + value, 0)).toBeLessThan(1);
+    const bytes = Buffer.from(text.body.attention[0], 'base64');
+    expect(Array.from(new Float32Array(bytes.buffer, bytes.byteOffset, 300))).toEqual(row!.map(Math.fround));
+    for (const { body } of [map, overlay]) {
+      const { format, width, height } = await sharp(body).metadata();
+      expect([format, width, height]).toEqual(['png', 331, 247]);
+    }
+    expect(Buffer.compare(map.body, overlay.body)).not.toBe(0);
+    const last = await service.call('POST', '/v1/attention', { raw: scene.bytes, query: { size: 320 } });
+    for (const head of last.body.attention) expect(head).not.toEqual(row);
+  });
 });

@@ -122,6 +122,11 @@ describe('the models of a service', () => {
 describe('a model without attention and keys', () => {
   it.each([
     ['/v1/attention', {}, 'attention maps'],
+    [
+      '/v1/attention',
+      { rollout: true },
+      'attention between all its tokens in every block, which rollout goes through',
+    ],
     ['/v1/masks', {}, 'attention maps'],
     ['/v1/masks', { method: 'tokencut' }, 'attention keys, which TokenCut and LOST work on'],
     ['/v1/masks', { method: 'lost' }, 'attention keys, which TokenCut and LOST work on'],
@@ -142,6 +147,9 @@ describe('a model without attention and keys', () => {
     const { body } = await service.call('POST', '/v1/attention', { raw: photo, query: { model: 'tiny' } });
     expect(body.attention).toHaveLength(body.heads);
     expect(body.heads).toBe((await get('tiny')).heads);
+    const query = { model: 'tiny', rollout: true };
+    const rollout = await service.call('POST', '/v1/attention', { raw: photo, query });
+    expect(rollout.body.attention[0]).toHaveLength(body.attention[0].length);
   });
 });
 
@@ -154,6 +162,12 @@ describe('an XCiT', () => {
     const { body } = await service.call('POST', '/v1/attention', { raw: photo, query });
     expect([body.heads, body.attention.length]).toEqual([heads, heads]);
     for (const row of body.attention) expect(row).toHaveLength(body.grid.width * body.grid.height);
+    const rollout = await service.call('POST', '/v1/attention', {
+      raw: photo,
+      query: { ...query, rollout: true },
+    });
+    expect(rollout.status).toBe(400);
+    expect(rollout.body.detail).toMatch(/^The model xcit .* has no attention between all its tokens/);
     for (const method of ['attention', 'tokencut', 'lost']) {
       const masks = await service.call('POST', '/v1/masks', { raw: photo, query: { ...query, method } });
       expect([method, masks.status, masks.body.model]).toEqual([method, 200, 'xcit']);

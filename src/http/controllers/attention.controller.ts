@@ -12,6 +12,7 @@ import {
   Tags,
 } from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
+import { DinoError } from '../../errors.js';
 import { pickHead, type AttentionService } from '../../segmentation/attention.service.js';
 import type { Problem } from '../dto/problem.dto.js';
 import type { AttentionOptions, AttentionRequest, AttentionResponse } from '../dto/segmentation.dto.js';
@@ -34,7 +35,7 @@ export class AttentionController extends Controller {
 
   /**
    * What the CLS token of the last block looks at, per head: numbers, or with `Accept: image/png` a heat map of one
-   * head, of all heads side by side, or over the image.
+   * head, of all heads side by side, or over the image. With `rollout` one map of the attention over all blocks.
    * @summary Self-attention maps
    */
   @Post()
@@ -46,9 +47,15 @@ export class AttentionController extends Controller {
     @Body() body?: AttentionRequest,
   ): Promise<AttentionResponse> {
     const options = { ...query, ...body };
-    const { model, size, head = 'all', overlay = false, opacity = 0.6 } = options;
+    const { model, size, rollout, head = 'all', overlay = false, opacity = 0.6 } = options;
+    if (rollout && head !== 'all') {
+      throw new DinoError(
+        'invalid-request',
+        'A rollout is one map of all heads: leave out head, or rollout.',
+      );
+    }
     const bytes = await this.#images.one(request, body?.image);
-    const maps = await this.#attention.compute(bytes, { model, size }, request.signal);
+    const maps = await this.#attention.compute(bytes, { model, size, rollout }, request.signal);
     const rows = head === 'all' ? maps.heads : [pickHead(maps.heads, head)];
     if (wantsPng(request)) {
       const picture = await this.#attention.picture(bytes, maps, { head, overlay, opacity });
@@ -57,7 +64,7 @@ export class AttentionController extends Controller {
     const { grid, info } = maps;
     return sendJson<AttentionResponse>(this, {
       model: maps.model.name,
-      heads: maps.heads.length,
+      heads: maps.model.manifest.architecture.heads!,
       grid: { height: grid.height, width: grid.width },
       width: info.width,
       height: info.height,

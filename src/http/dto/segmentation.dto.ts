@@ -19,6 +19,11 @@ export interface AttentionOptions {
   size?: number;
   /** One head, or `all` (the default): for a picture all heads side by side. */
   head?: number | 'all';
+  /**
+   * One map of attention rollout over all blocks (arXiv:2005.00928), instead of the last block's heads. Default false.
+   * Takes no `head`.
+   */
+  rollout?: boolean;
   /** How the numbers are written; `base64`: little-endian float32, a text per head. Default `float`. */
   encoding_format?: 'float' | 'base64';
   /** For a picture: lay the heat map over the image. Default false. */
@@ -37,7 +42,7 @@ export interface AttentionRequest extends AttentionOptions {
 
 export interface AttentionResponse {
   model: string;
-  /** Heads of the last block. */
+  /** Heads of a block. */
   heads: number;
   grid: PatchGrid;
   /** Size of the image in px, after EXIF orientation. */
@@ -45,8 +50,8 @@ export interface AttentionResponse {
   height: number;
   /**
    * `attention[head][row * grid.width + column]`: softmax over all tokens of the CLS token's query in the last
-   * block; the CLS token's own share is left out, so a row sums to less than 1. One row where one head was asked for.
-   * Numbers, or base64 of float32.
+   * block; the CLS token's own share is left out, so a row sums to less than 1. One row where one head was asked for,
+   * and for a rollout: the CLS token's row of it. Numbers, or base64 of float32.
    */
   attention: number[][] | string[];
 }

@@ -27,6 +27,13 @@ export function findAttention(index: GraphIndex): AttentionFound | undefined {
   return last && { ...last, depth: attentions.length };
 }
 
+/** The attention weights [B, heads, N, N] of all blocks, in their order. */
+export function findTokenWeights(index: GraphIndex): string[] {
+  return index.nodes
+    .filter(({ opType, output }) => opType === 'Softmax' && mixesTokens(index, output[0]!))
+    .map(({ output }) => output[0]!);
+}
+
 function readAttention(index: GraphIndex, softmax: NodeProto): Omit<AttentionFound, 'depth'> | undefined {
   const weights = softmax.output[0]!;
   if (!mixesTokens(index, weights)) return undefined;

@@ -14,13 +14,16 @@ import type { OnnxFile } from './read-onnx.js';
 /** Adds nodes and constants to a graph of somebody's; every method returns the name of the value it makes. */
 export class GraphEdit {
   readonly #graph: GraphProto;
+  readonly #constants: TensorProto[];
   /** Nodes that go before all others. */
   readonly first: NodeProto[] = [];
   /** Nodes that go after all others. */
   readonly last: NodeProto[] = [];
 
-  constructor(graph: GraphProto) {
+  /** @param outer the graph around it, if there is one: it has the constants, whose names may not come twice */
+  constructor(graph: GraphProto, outer = graph) {
     this.#graph = graph;
+    this.#constants = outer.initializer;
   }
 
   op(
@@ -71,9 +74,8 @@ export class GraphEdit {
     tensor: Pick<TensorProto, 'name' | 'dataType' | 'dims'> &
       Partial<Pick<TensorProto, 'int64Data' | 'floatData'>>,
   ): string {
-    const { initializer } = this.#graph;
-    if (!initializer.some(({ name }) => name === tensor.name))
-      initializer.push(create(TensorProtoSchema, tensor));
+    if (!this.#constants.some(({ name }) => name === tensor.name))
+      this.#constants.push(create(TensorProtoSchema, tensor));
     return tensor.name;
   }
 }

@@ -13,7 +13,7 @@ export class GraphIndex {
   readonly #fromImage: Set<string>;
 
   /** @param image the graph's input */
-  constructor({ model, weights }: OnnxFile, image: string) {
+  constructor({ model, weights }: Pick<OnnxFile, 'model' | 'weights'>, image: string) {
     const graph = model.graph!;
     this.nodes = graph.node;
     for (const node of graph.node) {

@@ -6,10 +6,12 @@ import {
   GraphProtoSchema,
   NodeProtoSchema,
   type GraphProto,
+  type NodeProto,
 } from '../generated/onnx_pb.js';
 import { valueInfo } from '../value-info.js';
 import { GraphEdit } from './graph-edit.js';
 
+const SCAN = 'dino_each_image';
 /** From this opset on the axes of Squeeze and Unsqueeze are inputs. */
 const AXES_AS_INPUT = 13;
 
@@ -43,7 +45,7 @@ export function runPerImage(graph: GraphProto, opset: number): void {
   renameBody(body, new Set([outer, ...outerOutputs]));
   const scan = create(NodeProtoSchema, {
     opType: 'Scan',
-    name: 'dino_each_image',
+    name: SCAN,
     input: [outer],
     output: outerOutputs,
     attribute: [
@@ -54,8 +56,15 @@ export function runPerImage(graph: GraphProto, opset: number): void {
   graph.node = [scan];
 }
 
+/** What `runPerImage` has made of a graph; undefined where it takes a batch by itself. */
+export function bodyPerImage({ node }: GraphProto): { scan: NodeProto; body: GraphProto } | undefined {
+  const [scan] = node;
+  const body = scan?.attribute.find(({ name }) => name === 'body')?.g;
+  return scan?.name === SCAN && body !== undefined ? { scan, body } : undefined;
+}
+
 /** Gives the values of a body that are called like one outside another name. */
-function renameBody(body: GraphProto, taken: ReadonlySet<string>): void {
+export function renameBody(body: GraphProto, taken: ReadonlySet<string>): void {
   const renamed = (name: string) => (taken.has(name) ? `dino_inner_${name}` : name);
   for (const node of body.node) {
     node.input = node.input.map(renamed);

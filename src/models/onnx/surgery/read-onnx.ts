@@ -9,12 +9,15 @@ import {
   type ModelProto,
   type TensorProto,
 } from '../generated/onnx_pb.js';
+import type { DataPlace } from '../encode-model.js';
 import type { Weight } from '../weight.js';
 
 /** An ONNX file of somebody's: weights are kept apart, constants that tell the graph's structure stay in it. */
 export interface OnnxFile {
   readonly model: ModelProto;
   readonly weights: Weight[];
+  /** Weights that lie in data files, and where. */
+  readonly places: ReadonlyMap<Weight, DataPlace>;
 }
 
 /** Tensors from this size on are weights. */
@@ -25,23 +28,33 @@ const LARGEST_FILE_BYTES = 2 ** 31 - 1;
 /**
  * Reads an ONNX file. Weights in data files beside it stay there until they are written.
  *
+ * @param onBytes called with the whole file, data files aside
  * @throws CheckpointError when it can't be read, is no ONNX file, or names data outside its folder
  */
-export async function readOnnx(path: string): Promise<OnnxFile> {
-  const model = parse(await readWhole(path), path);
+export async function readOnnx(path: string, onBytes?: (bytes: Uint8Array) => void): Promise<OnnxFile> {
+  const bytes = await readWhole(path);
+  onBytes?.(bytes);
+  const model = parse(bytes, path);
   const { graph } = model;
   if (graph === undefined || graph.node.length === 0) {
     throw new CheckpointError(`${path} is no ONNX file: it holds no graph. Give the file that was exported.`);
   }
   const weights: Weight[] = [];
+  const places = new Map<Weight, DataPlace>();
   const kept: TensorProto[] = [];
   for (const tensor of graph.initializer) {
-    if (tensor.dataLocation === DataLocation.EXTERNAL) weights.push(await externalWeight(tensor, path));
-    else if (tensor.rawData.length >= SMALLEST_WEIGHT_BYTES) weights.push(inlineWeight(tensor));
-    else kept.push(tensor);
+    if (tensor.dataLocation === DataLocation.EXTERNAL) {
+      const { weight, place } = await externalWeight(tensor, path);
+      weights.push(weight);
+      places.set(weight, place);
+    } else if (tensor.rawData.length >= SMALLEST_WEIGHT_BYTES) {
+      weights.push(inlineWeight(tensor));
+    } else {
+      kept.push(tensor);
+    }
   }
   graph.initializer = kept;
-  return { model, weights };
+  return { model, weights, places };
 }
 
 async function readWhole(path: string): Promise<Uint8Array> {
@@ -73,7 +86,10 @@ function inlineWeight(tensor: TensorProto): Weight {
   return { header: withoutData(tensor), byteLength: rawData.length, load: async () => rawData };
 }
 
-async function externalWeight(tensor: TensorProto, path: string): Promise<Weight> {
+async function externalWeight(
+  tensor: TensorProto,
+  path: string,
+): Promise<{ weight: Weight; place: DataPlace }> {
   const entries = new Map(tensor.externalData.map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
   const inside = normalize(location);
@@ -95,7 +111,12 @@ async function externalWeight(tensor: TensorProto, path: string): Promise<Weight
   if (!(offset >= 0 && byteLength >= 0 && offset + byteLength <= size)) {
     throw new CheckpointError(`${data} is too short for the tensor ${tensor.name}: it was cut, get it again`);
   }
-  return { header: withoutData(tensor), byteLength, load: () => readSlice(data, offset, byteLength) };
+  const weight = {
+    header: withoutData(tensor),
+    byteLength,
+    load: () => readSlice(data, offset, byteLength),
+  };
+  return { weight, place: { location, offset } };
 }
 
 function withoutData(tensor: TensorProto): TensorProto {
