@@ -4,7 +4,7 @@ WORKDIR /app
 # node-gyp finds the headers beside this node, so that nothing is downloaded but packages.
 ENV npm_config_nodedir=/usr/local
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts && npm rebuild hnswlib-node better-sqlite3
+RUN npm ci --ignore-scripts && npm rebuild better-sqlite3
 COPY . .
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 

@@ -7,7 +7,6 @@ import tseslint from 'typescript-eslint';
 const NATIVE = {
   'onnxruntime-node': 'src/inference',
   sharp: 'src/vision',
-  'hnswlib-node': 'src/collections/embedded',
   'better-sqlite3': 'src/collections/embedded',
 };
 

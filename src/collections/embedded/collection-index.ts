@@ -1,5 +1,5 @@
 import type { GraphFiles } from './graph-files.js';
-import { LabelSet } from './label-set.js';
+import type { GraphSave } from './graph-save.js';
 import { planSearch } from './search-plan.js';
 import type { CollectionRow } from './sqlite-catalog.js';
 import { TrackedGraph } from './tracked-graph.js';
@@ -13,6 +13,8 @@ export interface IndexOptions {
   readonly exactBelow: number;
   /** Changes to the graph after which it is saved; at least a fifth of its size, too. */
   readonly saveGraphEvery: number;
+  /** Native threads that share long scans and the building of the graph. */
+  readonly threads: number;
   /** Told what went wrong with derived data and what becomes of it. */
   readonly warn: (message: string) => void;
 }
@@ -34,6 +36,8 @@ export interface IndexQuery {
 export interface IndexStatus {
   /** Vectors in memory: one per image. */
   readonly vectors: number;
+  /** Native memory of the vectors and the graph, in bytes. */
+  readonly bytes: number;
   /** The HNSW graph; null while there is none and searches scan. */
   readonly graph: {
     /** Elements, deleted ones included. */
@@ -61,19 +65,20 @@ export class CollectionIndex {
   private current: TrackedGraph | undefined;
   /** Built beside `current` when that is sparse, and put in its place when complete. */
   private replacement: TrackedGraph | undefined;
+  private saving: GraphSave | undefined;
   private asked = false;
   private failed = false;
   private unsaved = 0;
 
   constructor(private readonly options: IndexOptions) {
-    this.vectors = new VectorTable(options.collection.dimension);
+    this.vectors = new VectorTable(options.collection.dimension, options.threads);
   }
 
   /** Reads the graph from disk once the vectors are complete. @param nextLabel the next the database gives */
   loadGraph(nextLabel: number): void {
     const { files, collection, warn } = this.options;
     const { graph, ...rest } = files.load(collection, nextLabel, (label) => this.vectors.has(label));
-    if (graph !== undefined) this.current = TrackedGraph.resume(graph, this.vectors);
+    if (graph !== undefined) this.current = TrackedGraph.resume(graph, this.vectors, this.options.threads);
     else if ('problem' in rest && rest.problem !== undefined) {
       this.asked = true;
       warn(
@@ -93,8 +98,8 @@ export class CollectionIndex {
   remove(label: number): void {
     this.vectors.delete(label);
     this.guard(() => {
-      if (this.current?.remove(label)) this.unsaved++;
-      this.replacement?.remove(label);
+      if (this.current?.remove(label, this.saving?.isWriting ?? false)) this.unsaved++;
+      this.replacement?.remove(label, false);
     });
   }
 
@@ -127,18 +132,19 @@ export class CollectionIndex {
     matching: readonly number[] | undefined,
     excluded: ReadonlySet<number>,
   ): ScoredLabel[] {
-    const { graph, missing } = this.current!;
-    const allowed = matching && new LabelSet(matching);
-    const found = graph.search(vector, wanted, allowed);
-    for (const label of missing) if (allowed === undefined || allowed.has(label)) found.push(label);
+    const { graph, missing, surplus } = this.current!;
+    const found = graph.search(vector, wanted + surplus, matching);
+    const known = surplus === 0 ? found : found.filter((label) => this.vectors.has(label));
+    if (missing.size > 0) known.push(...(matching?.filter((label) => missing.has(label)) ?? missing));
     // Scored anew, so that a hit has the same score by whichever way it was found.
-    return this.vectors.nearest(vector, k, found, excluded);
+    return this.vectors.nearest(vector, k, known, excluded);
   }
 
   get needsUpkeep(): boolean {
     if (this.failed) return false;
     if (this.current === undefined) return this.wantsGraph;
     return (
+      this.saving !== undefined ||
       this.current.missing.size > 0 ||
       this.replacement !== undefined ||
       this.current.isSparse ||
@@ -148,12 +154,12 @@ export class CollectionIndex {
 
   /** Brings the graph closer to the vectors, for as long as `mayGoOn` says and at least one step. */
   upkeep(mayGoOn: () => boolean): void {
+    if (this.saving !== undefined && !this.stepSave(mayGoOn)) return;
     this.guard(() => {
-      this.current ??= TrackedGraph.create(this.options.collection, this.vectors);
+      this.current ??= this.createGraph();
       this.unsaved += this.current.catchUp(this.vectors, mayGoOn);
       if (this.current.missing.size > 0) return;
-      if (this.current.isSparse)
-        this.replacement ??= TrackedGraph.create(this.options.collection, this.vectors);
+      if (this.current.isSparse) this.replacement ??= this.createGraph();
       if (this.replacement !== undefined) {
         this.replacement.catchUp(this.vectors, mayGoOn);
         if (this.replacement.missing.size > 0) return;
@@ -162,22 +168,56 @@ export class CollectionIndex {
         this.unsaved = Math.max(this.unsaved, this.current.graph.size);
       }
     });
-    if (this.isSaveDue) this.save();
+    if (this.isSaveDue) this.startSave();
   }
 
-  /** Writes the graph to disk where it has changed. */
+  /** Writes the graph to disk where it has changed, and waits for it. */
   save(): void {
+    const always = (): boolean => true;
+    while (this.saving !== undefined) this.stepSave(always);
     if (this.current === undefined || this.unsaved === 0) return;
-    const { files, collection, warn } = this.options;
+    // What was deleted during the save before is marked first; what is missing is added at the next start.
+    this.guard(() => this.current?.markRemoved());
+    this.startSave();
+    while (this.saving !== undefined) this.stepSave(always);
+  }
+
+  /** Ends what goes on in the background, for an index that is not used any more. */
+  dispose(): void {
+    this.saving?.abandon();
+    this.saving = undefined;
+  }
+
+  private startSave(): void {
+    if (this.current === undefined) return;
     // Also after a failure: the next attempt comes after as many changes again, not at once.
     this.unsaved = 0;
     try {
-      files.save(collection, this.current.graph);
+      this.saving = this.options.files.startSave(this.options.collection, this.current.graph);
     } catch (error) {
-      warn(
-        `The graph of collection "${collection.name}" could not be saved (${messageOf(error)}). Nothing is lost; the next start takes longer.`,
-      );
+      this.warnOfSave(error);
     }
+  }
+
+  /** @returns whether no save is under way any more */
+  private stepSave(mayGoOn: () => boolean): boolean {
+    try {
+      if (!this.saving!.step(mayGoOn)) return false;
+    } catch (error) {
+      this.warnOfSave(error);
+    }
+    this.saving = undefined;
+    return true;
+  }
+
+  private warnOfSave(error: unknown): void {
+    this.options.warn(
+      `The graph of collection "${this.options.collection.name}" could not be saved (${messageOf(error)}). Nothing is lost; the next start takes longer.`,
+    );
+  }
+
+  private createGraph(): TrackedGraph {
+    return TrackedGraph.create(this.options.collection, this.vectors, this.options.threads);
   }
 
   status(): IndexStatus {
@@ -187,7 +227,13 @@ export class CollectionIndex {
       missing: this.current.missing.size,
       ef: this.current.graph.ef,
     };
-    return { vectors: this.vectors.size, graph: graph ?? null, upkeep: this.needsUpkeep };
+    return {
+      vectors: this.vectors.size,
+      bytes:
+        this.vectors.store.bytes + (this.current?.graph.bytes ?? 0) + (this.replacement?.graph.bytes ?? 0),
+      graph: graph ?? null,
+      upkeep: this.needsUpkeep,
+    };
   }
 
   private get wantsGraph(): boolean {
@@ -205,6 +251,7 @@ export class CollectionIndex {
       work();
     } catch (error) {
       this.failed = true;
+      this.dispose();
       this.current = undefined;
       this.replacement = undefined;
       this.options.warn(

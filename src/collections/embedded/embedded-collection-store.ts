@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type {
   Collection,
@@ -33,6 +34,11 @@ export interface EmbeddedStoreOptions {
    * crash at most so many are added again. 1 or more, default 10,000.
    */
   readonly saveGraphEvery?: number;
+  /**
+   * Native threads that share the building of graphs and long scans; 1..256, default: as many as the machine has
+   * cores.
+   */
+  readonly threads?: number;
   /** Told, in one sentence, of trouble with derived data that heals itself. Default: `process.emitWarning`. */
   readonly onWarning?: (message: string) => void;
 }
@@ -64,6 +70,7 @@ export class EmbeddedCollectionStore implements CollectionStore {
           1,
           Number.MAX_SAFE_INTEGER,
         ),
+        threads: checkInteger(options.threads ?? Math.min(availableParallelism(), 256), 'threads', 1, 256),
       },
       onWarning,
     );

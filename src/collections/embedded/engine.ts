@@ -28,6 +28,7 @@ export interface EngineOptions {
   readonly dataDir: string;
   readonly exactBelow: number;
   readonly saveGraphEvery: number;
+  readonly threads: number;
 }
 
 /** Longest stretch of work on graphs between two requests. */
@@ -90,12 +91,13 @@ export class Engine {
   }
 
   private addCollection(row: CollectionRow): CollectionIndex {
-    const { exactBelow, saveGraphEvery } = this.options;
+    const { exactBelow, saveGraphEvery, threads } = this.options;
     const index = new CollectionIndex({
       collection: row,
       files: this.files,
       exactBelow,
       saveGraphEvery,
+      threads,
       warn: this.warn,
     });
     this.collections.set(row.name, { row, index });
@@ -131,8 +133,9 @@ export class Engine {
   }
 
   deleteCollection(name: string): void {
-    const { row } = this.get(name);
+    const { row, index } = this.get(name);
     this.catalog.deleteCollection(row.row);
+    index.dispose();
     this.collections.delete(name);
     try {
       this.files.remove(row.key);
@@ -178,9 +181,7 @@ export class Engine {
 
   getVectors(name: string, ids: readonly string[]): Float32Array[] {
     const { row, index } = this.get(name);
-    return ids.map((id) =>
-      index.vectors.get(this.catalog.findLabel(row.row, id) ?? missing(name, id)).slice(),
-    );
+    return ids.map((id) => index.vectors.get(this.catalog.findLabel(row.row, id) ?? missing(name, id)));
   }
 
   listImages(name: string, query: ListQuery): ImagePage {

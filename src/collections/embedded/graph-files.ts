@@ -12,7 +12,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { CollectionRow } from './sqlite-catalog.js';
+import { GraphSave } from './graph-save.js';
 import { inspectHnswFile } from './hnsw-file.js';
+import type { HnswFile } from './hnsw-file.js';
 import { GRAPH_SPACE, HnswGraph } from './hnsw-graph.js';
 
 const FORMAT_VERSION = 1;
@@ -76,41 +78,39 @@ export class GraphFiles {
   }
 
   /**
-   * Writes the graph so that it survives a crash at any moment, and removes the one before.
+   * Begins to write the graph so that it survives a crash at any moment, and to replace the one before. Until the
+   * save is over, the one before is what the next start reads.
    *
-   * @throws Error when it could not be written whole; the one before is still there then
+   * @throws Error when it cannot even begin
    */
-  save(collection: CollectionRow, graph: HnswGraph): void {
+  startSave(collection: CollectionRow, graph: HnswGraph): GraphSave {
+    const temporary = join(this.folder, `${collection.key}.tmp`);
+    return new GraphSave(graph, temporary, collection.dimension, (written, maxLabel) =>
+      this.publish(collection, temporary, written, maxLabel),
+    );
+  }
+
+  /** Gives a written file its name, and then the sidecar that name, each in one rename. */
+  private publish(collection: CollectionRow, temporary: string, written: HnswFile, maxLabel: number): void {
     const { key } = collection;
-    const temporary = join(this.folder, `${key}.tmp`);
-    try {
-      graph.save(temporary);
-      sync(temporary, 'r+');
-      const written = inspectHnswFile(temporary);
-      if (written?.count !== graph.size || written.dimension !== collection.dimension) {
-        throw new Error('the file is not whole after writing; the disk may be full');
-      }
-      const file = `${key}.${written.sha256}.hnsw`;
-      renameSync(temporary, join(this.folder, file));
-      const sidecar: Sidecar = {
-        formatVersion: FORMAT_VERSION,
-        file,
-        bytes: written.bytes,
-        sha256: written.sha256,
-        ...identity(collection),
-        ef: collection.ef,
-        count: written.count,
-        maxLabel: highest(graph.labels()),
-      };
-      writeFileSync(temporary, JSON.stringify(sidecar, undefined, 2));
-      sync(temporary, 'r+');
-      renameSync(temporary, this.sidecarPath(key));
-      // A rename is on disk when its folder is; Windows cannot open a folder and needs no such thing.
-      if (process.platform !== 'win32') sync(this.folder, 'r');
-      this.removeFiles(this.filesOf(key).filter((name) => name !== file && !name.endsWith('.json')));
-    } finally {
-      rmSync(temporary, { force: true });
-    }
+    const file = `${key}.${written.sha256}.hnsw`;
+    renameSync(temporary, join(this.folder, file));
+    const sidecar: Sidecar = {
+      formatVersion: FORMAT_VERSION,
+      file,
+      bytes: written.bytes,
+      sha256: written.sha256,
+      ...identity(collection),
+      ef: collection.ef,
+      count: written.count,
+      maxLabel,
+    };
+    writeFileSync(temporary, JSON.stringify(sidecar, undefined, 2));
+    sync(temporary, 'r+');
+    renameSync(temporary, this.sidecarPath(key));
+    // A rename is on disk when its folder is; Windows cannot open a folder and needs no such thing.
+    if (process.platform !== 'win32') sync(this.folder, 'r');
+    this.removeFiles(this.filesOf(key).filter((name) => name !== file && !name.endsWith('.json')));
   }
 
   /** Removes everything that belongs to the collection with this key. */
@@ -172,10 +172,6 @@ function identity(
 
 function keyOf(fileName: string): string {
   return fileName.slice(0, fileName.indexOf('.'));
-}
-
-function highest(labels: readonly number[]): number {
-  return labels.reduce((max, label) => Math.max(max, label), -1);
 }
 
 /** Waits until what was written to a file or folder is on the disk. */

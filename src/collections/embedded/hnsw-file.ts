@@ -18,9 +18,8 @@ const HEADER_BYTES = 96;
 const BLOCK_BYTES = 1 << 20;
 
 /**
- * Reads a saved graph from end to end and checks that its parts add up to exactly its length. The
- * library writes without looking at errors, so that on a full disk it leaves a part of a file and says
- * nothing.
+ * Reads a saved graph from end to end and checks that its parts add up to exactly its length, whatever was
+ * reported when it was written.
  *
  * Layout: header; `count` records of fixed size (links, float32 vector, label); then for each element
  * a uint32 length and as many bytes of links of its upper levels.
@@ -29,6 +28,15 @@ const BLOCK_BYTES = 1 << 20;
  * @throws Error of node:fs when it cannot be read
  */
 export function inspectHnswFile(path: string): HnswFile | undefined {
+  const steps = inspectInSteps(path);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** `inspectHnswFile`, with a pause after every block that it has read. */
+export function* inspectInSteps(path: string): Generator<undefined, HnswFile | undefined> {
   const fd = openSync(path, 'r');
   try {
     const bytes = fstatSync(fd).size;
@@ -42,6 +50,7 @@ export function inspectHnswFile(path: string): HnswFile | undefined {
       hash.update(part);
       walk.follow(part, position);
       position += read;
+      yield;
     }
     const shape = walk.end();
     return shape && { ...shape, bytes, sha256: hash.digest('hex') };

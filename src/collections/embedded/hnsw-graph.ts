@@ -1,9 +1,12 @@
-import hnswlib from 'hnswlib-node';
-import type { HierarchicalNSW } from 'hnswlib-node';
-import type { LabelSet } from './label-set.js';
+import { BEST_INSTRUCTIONS, nativeIndex } from './native-index.js';
+import type { NativeGraph } from './native-index.js';
+import type { VectorTable } from './vector-table.js';
 
 /** The inner product; on unit vectors, the cosine. */
 export const GRAPH_SPACE = 'ip';
+
+/** How long a wait for a save lasts where nothing else is to be done. */
+const SAVE_WAIT_MS = 1000;
 
 export interface GraphShape {
   /** Elements per vector. */
@@ -16,137 +19,129 @@ export interface GraphShape {
   readonly ef: number;
 }
 
-const INITIAL_CAPACITY = 1024;
-const GROWTH = 1.5;
-
 /**
- * An HNSW graph over unit vectors, addressed by label (uint32). The only user of the native library,
- * which ends the process when it is given something that it does not expect: what goes in is checked
- * here, and elements are never replaced, only marked as deleted.
+ * An HNSW graph over unit vectors, addressed by label (uint32). Elements are never replaced, only marked as
+ * deleted.
  */
 export class HnswGraph {
-  /** The library takes plain arrays only; one is filled again and again. */
-  private readonly scratch: number[];
-
   private constructor(
-    private readonly index: HierarchicalNSW,
+    private readonly index: NativeGraph,
     private readonly shape: GraphShape,
-    private capacity: number,
-    private deletedCount: number,
-  ) {
-    this.scratch = Array.from({ length: shape.dimension }, () => 0.5);
-  }
+  ) {}
 
   static create(shape: GraphShape): HnswGraph {
-    const index = new hnswlib.HierarchicalNSW(GRAPH_SPACE, shape.dimension);
-    index.initIndex(INITIAL_CAPACITY, shape.m, shape.efConstruction);
-    index.setEf(shape.ef);
-    return new HnswGraph(index, shape, INITIAL_CAPACITY, 0);
+    const { dimension, m, efConstruction } = shape;
+    return new HnswGraph(new nativeIndex.Graph(dimension, m, efConstruction, BEST_INSTRUCTIONS), shape);
   }
 
   /**
-   * Reads a file of `save` that is known to be whole and of this shape: the library checks neither.
+   * Reads a file of `save`.
    *
    * @param isLive whether the element with this label still exists; the others are marked as deleted
-   * @throws Error when the library refuses the file
+   * @throws Error when it is not a whole file of this shape
    */
   static load(path: string, shape: GraphShape, isLive: (label: number) => boolean): HnswGraph {
-    // Always a fresh object: one that failed to read a file must not be touched again.
-    const index = new hnswlib.HierarchicalNSW(GRAPH_SPACE, shape.dimension);
-    index.readIndexSync(path);
-    // An empty graph comes back with room for nothing, and every graph with ef 10.
-    const capacity = Math.max(INITIAL_CAPACITY, index.getCurrentCount());
-    index.resizeIndex(capacity);
-    index.setEf(shape.ef);
-    const dead = index.getIdsList().filter((label) => !isLive(label));
-    for (const label of dead) markDeletedOnce(index, label);
-    return new HnswGraph(index, shape, capacity, dead.length);
+    const { dimension, m, efConstruction } = shape;
+    const index = new nativeIndex.Graph(dimension, m, efConstruction, BEST_INSTRUCTIONS, path);
+    for (const label of index.labels()) if (!isLive(label)) index.markDeleted(label);
+    return new HnswGraph(index, shape);
   }
 
   /** Elements in the graph, deleted ones included. */
   get size(): number {
-    return this.index.getCurrentCount();
+    return this.index.size;
   }
 
   /** Elements marked as deleted. */
   get deleted(): number {
-    return this.deletedCount;
+    return this.index.deleted;
+  }
+
+  /** Memory of the elements, in bytes. */
+  get bytes(): number {
+    return this.index.bytes;
   }
 
   /** Candidates kept by a search that does not say otherwise. */
   get ef(): number {
-    return this.index.getEf();
+    return this.shape.ef;
   }
 
-  /** Labels in the graph, deleted ones included, in no order. */
-  labels(): number[] {
-    return this.index.getIdsList();
+  /** Labels in the graph, deleted ones included, in the order in which they were added. */
+  labels(): Uint32Array {
+    return this.index.labels();
   }
 
   /**
-   * @param label uint32 that has never been in this graph
-   * @param vector unit vector
+   * Adds vectors of the table, shared among native threads.
+   *
+   * @param labels uint32, in the table and never before in this graph
    */
-  add(label: number, vector: Float32Array): void {
-    if (!Number.isInteger(label) || label < 0 || label >= 2 ** 32)
-      throw new Error(`${label} is not a uint32 label`);
-    if (this.size === this.capacity) {
-      const capacity = Math.ceil(this.capacity * GROWTH);
-      this.index.resizeIndex(capacity);
-      this.capacity = capacity;
-    }
-    this.index.addPoint(this.toPlainArray(vector), label);
+  add(labels: readonly number[], vectors: VectorTable, threads = 1): void {
+    const slots = Uint32Array.from(labels, (label) => vectors.slotOf(label));
+    this.index.add(vectors.store, slots, toUint32(labels), threads);
   }
 
   /** @param label one that is in the graph and not deleted */
   markDeleted(label: number): void {
-    this.index.markDelete(label);
-    this.deletedCount++;
+    this.index.markDeleted(label);
   }
 
   /**
-   * Labels of about the nearest `count` elements; fewer where the graph does not lead to more.
+   * Labels of about the nearest `count` elements, nearest first; fewer where the graph does not lead to more.
    *
    * @param query unit vector
    * @param count at least 1; also the number of candidates kept
    * @param allowed labels that may be found; undefined: all that are not deleted
    */
-  search(query: Float32Array, count: number, allowed: LabelSet | undefined): number[] {
-    const wanted = Math.min(count, this.size);
-    if (wanted < 1) return [];
-    const point = this.toPlainArray(query);
-    this.index.setEf(count);
-    try {
-      // The callback must not throw, or the process ends; a look into a bitmap cannot.
-      const filter = allowed && ((label: number) => allowed.has(label));
-      return this.index.searchKnn(point, wanted, filter).neighbors;
-    } finally {
-      this.index.setEf(this.shape.ef);
-    }
+  search(query: Float32Array, count: number, allowed: readonly number[] | undefined): number[] {
+    const { labels, counts } = this.index.search(query, count, count, allowed && toUint32(allowed), 1);
+    return Array.from(labels.subarray(0, counts[0]));
   }
 
-  /** Writes the graph. The library reports no failure to write: check the file before relying on it. */
+  /**
+   * `search` for many queries, shared among native threads.
+   *
+   * @param queries unit vectors, one after the other
+   * @returns a list of labels per query, in order
+   */
+  searchMany(
+    queries: Float32Array,
+    count: number,
+    allowed: readonly number[] | undefined,
+    threads: number,
+  ): number[][] {
+    const { labels, counts } = this.index.search(
+      queries,
+      count,
+      count,
+      allowed && toUint32(allowed),
+      threads,
+    );
+    const width = labels.length / counts.length;
+    return Array.from(counts, (found, row) => Array.from(labels.subarray(row * width, row * width + found)));
+  }
+
+  /** Writes the graph and waits until it is on disk. @throws Error when it could not be written */
   save(path: string): void {
-    this.index.writeIndexSync(path);
+    this.startSave(path);
+    while (!this.finishSave(SAVE_WAIT_MS));
   }
 
-  private toPlainArray(vector: Float32Array): number[] {
-    if (vector.length !== this.shape.dimension)
-      throw new Error(`a vector of ${vector.length} elements for the graph`);
-    for (let i = 0; i < vector.length; i++) {
-      const element = vector[i]!;
-      if (!Number.isFinite(element)) throw new Error('a vector that is not finite for the graph');
-      this.scratch[i] = element;
-    }
-    return this.scratch;
+  /** Begins to write the graph in a thread; until `finishSave` says true or throws it must not be changed. */
+  startSave(path: string): void {
+    this.index.startSave(path);
+  }
+
+  /** @returns whether the file is on disk, after waiting so long at most @throws Error when it could not be written */
+  finishSave(milliseconds: number): boolean {
+    return this.index.finishSave(milliseconds);
   }
 }
 
-/** Marks in the file survive reading it, but the library tells of them only by this exception. */
-function markDeletedOnce(index: HierarchicalNSW, label: number): void {
-  try {
-    index.markDelete(label);
-  } catch (error) {
-    if (!(error instanceof Error && error.message.includes('already deleted'))) throw error;
-  }
+function toUint32(labels: readonly number[]): Uint32Array {
+  const array = Uint32Array.from(labels);
+  const cut = labels.findIndex((label, i) => array[i] !== label);
+  if (cut >= 0) throw new Error(`${labels[cut]} is not a uint32 label`);
+  return array;
 }

@@ -1,8 +1,10 @@
 import { compareIds } from '../id-order.js';
+import { BEST_INSTRUCTIONS, nativeIndex } from './native-index.js';
+import type { NativeVectorStore } from './native-index.js';
 import { Nearest } from './nearest.js';
 
-/** Elements per chunk of memory: 1 MiB of float32. Growing adds chunks and copies nothing. */
-const CHUNK_ELEMENTS = 2 ** 18;
+/** Scores computed at a time by a scan: they stay in the cache until they are looked at. */
+const BLOCK = 2 ** 16;
 
 export interface ScoredLabel {
   readonly label: number;
@@ -12,19 +14,26 @@ export interface ScoredLabel {
 }
 
 /**
- * The unit vectors of a collection in memory, found by label, packed without holes for scanning. Ids
+ * The unit vectors of a collection in native memory, found by label, packed without holes for scanning. Ids
  * are held beside them because they decide between equal scores.
  */
 export class VectorTable {
-  private readonly chunks: Float32Array[] = [];
-  private readonly rowsPerChunk: number;
+  /** Where the vectors lie, by slot; for a graph that takes them from there. */
+  readonly store: NativeVectorStore;
   private readonly labels: number[] = [];
   private readonly ids: string[] = [];
   private readonly slots = new Map<number, number>();
+  private scores = new Float32Array(0);
 
-  /** @param dimension elements per vector */
-  constructor(readonly dimension: number) {
-    this.rowsPerChunk = Math.max(1, Math.floor(CHUNK_ELEMENTS / dimension));
+  /**
+   * @param dimension elements per vector
+   * @param threads native threads that a long scan uses
+   */
+  constructor(
+    readonly dimension: number,
+    private readonly threads = 1,
+  ) {
+    this.store = new nativeIndex.VectorStore(dimension, BEST_INSTRUCTIONS);
   }
 
   /** Vectors held now. */
@@ -43,16 +52,14 @@ export class VectorTable {
 
   /** Makes sure that `count` more vectors fit, so that `add` cannot fail for lack of memory. */
   reserve(count: number): void {
-    const chunks = Math.ceil((this.size + count) / this.rowsPerChunk);
-    while (this.chunks.length < chunks)
-      this.chunks.push(new Float32Array(this.rowsPerChunk * this.dimension));
+    this.store.reserve(this.size + count);
   }
 
   /** Copies in a unit vector under a label that is not there yet. */
   add(label: number, id: string, vector: Float32Array): void {
     this.reserve(1);
     const slot = this.size;
-    this.view(slot).set(vector);
+    this.store.write(slot, vector);
     this.labels.push(label);
     this.ids.push(id);
     this.slots.set(label, slot);
@@ -65,15 +72,22 @@ export class VectorTable {
     const lastId = this.ids.pop()!;
     this.slots.delete(label);
     if (lastLabel === label) return;
-    this.view(slot).set(this.view(this.labels.length));
+    this.store.move(this.labels.length, slot);
     this.labels[slot] = lastLabel;
     this.ids[slot] = lastId;
     this.slots.set(lastLabel, slot);
   }
 
-  /** The vector under a label that is there; valid until the next `delete`. */
+  /** A copy of the vector under a label that is there. */
   get(label: number): Float32Array {
-    return this.view(this.slotOf(label));
+    return this.store.read(this.slotOf(label));
+  }
+
+  /** Where the vector of a label that is there lies in `store`, until the next `delete`. */
+  slotOf(label: number): number {
+    const slot = this.slots.get(label);
+    if (slot === undefined) throw new Error(`label ${label} is not in the vector table`);
+    return slot;
   }
 
   /**
@@ -91,57 +105,48 @@ export class VectorTable {
   ): ScoredLabel[] {
     const best = new Nearest(k, (a, b) => compareIds(this.ids[a]!, this.ids[b]!));
     if (among === undefined) this.scanAll(query, best, excluded);
-    else {
-      for (const label of among) {
-        if (excluded.has(label)) continue;
-        const slot = this.slotOf(label);
-        best.offer(slot, this.score(query, slot));
-      }
-    }
+    else this.scanSome(query, best, Array.isArray(among) ? among : [...among], excluded);
     return best
       .ranked()
       .map(({ slot, score }) => ({ label: this.labels[slot]!, id: this.ids[slot]!, score }));
   }
 
   private scanAll(query: Float32Array, best: Nearest, excluded: ReadonlySet<number>): void {
-    for (let slot = 0; slot < this.size; slot++) {
-      const score = this.score(query, slot);
-      if (score >= best.floor && !excluded.has(this.labels[slot]!)) best.offer(slot, score);
+    for (let from = 0; from < this.size; from += BLOCK) {
+      const scores = this.room(Math.min(BLOCK, this.size - from));
+      this.store.scan(query, from, scores, this.threads);
+      for (let i = 0; i < scores.length; i++) {
+        const score = scores[i]!;
+        if (score < best.floor || excluded.has(this.labels[from + i]!)) continue;
+        best.offer(from + i, clamp(score));
+      }
     }
   }
 
-  private score(query: Float32Array, slot: number): number {
-    const chunk = this.chunks[Math.floor(slot / this.rowsPerChunk)];
-    const product = dot(query, chunk!, (slot % this.rowsPerChunk) * this.dimension);
-    return Math.min(1, Math.max(-1, product));
+  private scanSome(
+    query: Float32Array,
+    best: Nearest,
+    among: readonly number[],
+    excluded: ReadonlySet<number>,
+  ): void {
+    for (let from = 0; from < among.length; from += BLOCK) {
+      const labels = among.slice(from, from + BLOCK).filter((label) => !excluded.has(label));
+      const slots = Uint32Array.from(labels, (label) => this.slotOf(label));
+      const scores = this.room(slots.length);
+      this.store.score(query, slots, scores);
+      for (let i = 0; i < scores.length; i++) {
+        if (scores[i]! >= best.floor) best.offer(slots[i]!, clamp(scores[i]!));
+      }
+    }
   }
 
-  private slotOf(label: number): number {
-    const slot = this.slots.get(label);
-    if (slot === undefined) throw new Error(`label ${label} is not in the vector table`);
-    return slot;
-  }
-
-  private view(slot: number): Float32Array {
-    const start = (slot % this.rowsPerChunk) * this.dimension;
-    return this.chunks[Math.floor(slot / this.rowsPerChunk)]!.subarray(start, start + this.dimension);
+  private room(count: number): Float32Array {
+    if (this.scores.length < count) this.scores = new Float32Array(count);
+    return this.scores.subarray(0, count);
   }
 }
 
-/** Inner product of `query` with the elements of `table` from `offset`; four sums keep the processor busy. */
-function dot(query: Float32Array, table: Float32Array, offset: number): number {
-  const length = query.length;
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  let i = 0;
-  for (; i + 3 < length; i += 4) {
-    a += query[i]! * table[offset + i]!;
-    b += query[i + 1]! * table[offset + i + 1]!;
-    c += query[i + 2]! * table[offset + i + 2]!;
-    d += query[i + 3]! * table[offset + i + 3]!;
-  }
-  for (; i < length; i++) a += query[i]! * table[offset + i]!;
-  return a + b + (c + d);
+/** Rounding can leave a cosine a hair beyond its bounds. */
+function clamp(score: number): number {
+  return Math.min(1, Math.max(-1, score));
 }

@@ -32,6 +32,7 @@ describe('CollectionIndex', () => {
       files: new GraphFiles(folder),
       exactBelow: 1,
       saveGraphEvery: 1_000_000,
+      threads: 2,
       warn: (message) => warnings.push(message),
     });
   });

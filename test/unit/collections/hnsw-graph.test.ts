@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HnswGraph } from '#dino/collections/embedded/hnsw-graph.js';
-import { LabelSet } from '#dino/collections/embedded/label-set.js';
+import { VectorTable } from '#dino/collections/embedded/vector-table.js';
 
 const SHAPE = { dimension: 2, m: 8, efConstruction: 50, ef: 33 };
 const always = (): boolean => true;
@@ -16,8 +16,19 @@ function at(degrees: number): Float32Array {
 
 function graphOf(labels: readonly number[]): HnswGraph {
   const graph = HnswGraph.create(SHAPE);
-  for (const label of labels) graph.add(label, at(label % 360));
+  add(graph, labels);
   return graph;
+}
+
+function add(
+  graph: HnswGraph,
+  labels: readonly number[],
+  threads = 1,
+  angle = (label: number) => label % 360,
+): void {
+  const table = new VectorTable(2);
+  for (const label of labels) table.add(label, `${label}`, at(angle(label)));
+  graph.add(labels, table, threads);
 }
 
 describe('HnswGraph', () => {
@@ -31,35 +42,46 @@ describe('HnswGraph', () => {
     expect(graphOf([0, 10, 20, 30, 40]).search(at(19), 3, undefined)).toEqual([20, 10, 30]);
   });
 
-  it.each([
-    ['too short', new Float32Array(1)],
-    ['too long', new Float32Array(3)],
-    ['not a number', new Float32Array([NaN, 1])],
-    ['infinite', new Float32Array([1, Infinity])],
-  ])('keeps a vector that is %s from the library', (_, vector) => {
-    const graph = graphOf([1]);
-    expect(() => graph.add(2, vector)).toThrow(/vector/);
-    expect(() => graph.search(vector, 1, undefined)).toThrow(/vector/);
-    expect(graph.labels()).toEqual([1]);
-    expect(graph.search(at(1), 5, undefined)).toEqual([1]);
+  it('refuses a label that is there already, which the library would replace', () => {
+    const graph = graphOf([1, 2]);
+    expect(() => add(graph, [3, 2])).toThrow(/label 2 is in the graph already/);
+    expect([...graph.labels()]).toEqual([1, 2]);
   });
 
-  it.each([-1, 2 ** 32, 1.5, NaN])('keeps the label %d from the library, which would cut it', (label) => {
+  it.each([-1, 2 ** 32, 1.5, NaN])('refuses the label %d, which would be cut', (label) => {
     const graph = graphOf([]);
-    expect(() => graph.add(label, at(0))).toThrow(/label/);
+    expect(() => add(graph, [label], 1, () => 0)).toThrow(/label/);
     expect(graph.size).toBe(0);
   });
 
   it('keeps labels up to the last uint32', () => {
     const graph = graphOf([2 ** 31, 2 ** 32 - 1]);
-    expect(graph.labels().sort()).toEqual([2 ** 31, 2 ** 32 - 1]);
+    expect([...graph.labels()]).toEqual([2 ** 31, 2 ** 32 - 1]);
+    expect(graph.search(at(2 ** 31 % 360), 5, [2 ** 31, 2 ** 32 - 1])).toHaveLength(2);
+    expect(graph.search(at(0), 5, [2 ** 32 - 1])).toEqual([2 ** 32 - 1]);
   });
 
-  it('grows beyond its first capacity', () => {
+  it.each([1, 3])('grows beyond its first capacity, by %i threads', (threads) => {
     const graph = HnswGraph.create(SHAPE);
-    for (let label = 0; label < 3000; label++) graph.add(label, at(label / 10));
+    for (let label = 0; label < 3000; label += 500)
+      add(
+        graph,
+        Array.from({ length: 500 }, (_, i) => label + i),
+        threads,
+        (l) => l / 10,
+      );
     expect(graph.size).toBe(3000);
     expect(graph.search(at(250), 1, undefined)).toEqual([2500]);
+  });
+
+  it('finds for many queries, by more threads than one, what it finds for each', () => {
+    const graph = graphOf(Array.from({ length: 360 }, (_, i) => i));
+    const queries = Array.from({ length: 50 }, (_, i) => at(i * 7.3));
+    const together = new Float32Array(queries.flatMap((query) => [...query]));
+    const each = queries.map((query) => graph.search(query, 5, undefined));
+    expect(graph.searchMany(together, 5, undefined, 4)).toEqual(each);
+    expect(graph.searchMany(together, 5, [3], 4)).toEqual(queries.map(() => [3]));
+    expect(graph.searchMany(new Float32Array(0), 5, undefined, 4)).toEqual([]);
   });
 
   it('returns what there is when asked for more, and nothing when it is empty', () => {
@@ -69,8 +91,8 @@ describe('HnswGraph', () => {
 
   it('finds only what is allowed', () => {
     const graph = graphOf([0, 10, 20, 30, 40]);
-    expect(graph.search(at(0), 5, new LabelSet([30, 40, 999]))).toEqual([30, 40]);
-    expect(graph.search(at(0), 5, new LabelSet([]))).toEqual([]);
+    expect(graph.search(at(0), 5, [30, 40, 999])).toEqual([30, 40]);
+    expect(graph.search(at(0), 5, [])).toEqual([]);
   });
 
   it('does not find what is deleted, also after it was saved and read', () => {
@@ -94,16 +116,23 @@ describe('HnswGraph', () => {
     const path = join(folder, 'empty.hnsw');
     graphOf([]).save(path);
     const graph = HnswGraph.load(path, SHAPE, always);
-    graph.add(7, at(7));
+    add(graph, [7]);
     expect(graph.search(at(0), 1, undefined)).toEqual([7]);
   });
 
-  it('survives a file that the library refuses', async () => {
-    const path = join(folder, 'refused.hnsw');
-    await writeFile(path, Buffer.alloc(4096, 1));
-    expect(() => HnswGraph.load(path, SHAPE, always)).toThrow(/Hnswlib/);
-    expect(() => HnswGraph.load(join(folder, 'nothing'), SHAPE, always)).toThrow(/open/);
-    graphOf([1]).save(path);
-    expect(HnswGraph.load(path, SHAPE, always).labels()).toEqual([1]);
+  it('is searched and not changed while it is saved', () => {
+    const graph = graphOf([0, 10, 20]);
+    graph.startSave(join(folder, 'busy.hnsw'));
+    expect(() => add(graph, [30])).toThrow(/being saved/);
+    expect(() => graph.markDeleted(10)).toThrow(/being saved/);
+    expect(() => graph.startSave(join(folder, 'other.hnsw'))).toThrow(/being saved/);
+    expect(graph.search(at(9), 1, undefined)).toEqual([10]);
+    while (!graph.finishSave(1000));
+    expect(() => graph.finishSave(0)).toThrow(/No save/);
+    graph.markDeleted(10);
+    add(graph, [30]);
+    expect(HnswGraph.load(join(folder, 'busy.hnsw'), SHAPE, always).search(at(9), 1, undefined)).toEqual([
+      10,
+    ]);
   });
 });

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { LabelSet } from '#dino/collections/embedded/label-set.js';
 import { Nearest } from '#dino/collections/embedded/nearest.js';
 import { planSearch } from '#dino/collections/embedded/search-plan.js';
 import { compareIds } from '#dino/collections/id-order.js';
@@ -22,19 +21,6 @@ describe('Nearest', () => {
       expect(nearest.floor).toBe(k > 1000 ? -Infinity : expected.at(-1)!.score);
     },
   );
-});
-
-describe('LabelSet', () => {
-  it('has what it was given and nothing else, over all of uint32', () => {
-    const labels = [0, 1, 31, 32, 33, 65_535, 65_536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
-    const set = new LabelSet(labels);
-    for (const label of labels) expect(set.has(label), `${label}`).toBe(true);
-    const near = labels
-      .flatMap((label) => [label - 1, label + 1, label + 2])
-      .filter((label) => label >= 0 && label < 2 ** 32);
-    for (const label of near) expect(set.has(label), `${label}`).toBe(labels.includes(label));
-    expect(new LabelSet([]).has(0)).toBe(false);
-  });
 });
 
 describe('compareIds', () => {
