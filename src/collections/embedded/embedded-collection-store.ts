@@ -20,6 +20,7 @@ import { encodePatch, validateImageId, validateNewImage } from '../validate-imag
 import { validateListQuery, validateSearchQuery } from '../validate-query.js';
 import type { IndexStatus } from './collection-index.js';
 import { EngineThread } from './engine-thread.js';
+import type { CommitCounts } from './group-commit.js';
 
 export interface EmbeddedStoreOptions {
   /** Folder of the database and the graphs; created when it is not there. One process at a time. */
@@ -47,7 +48,8 @@ export interface EmbeddedStoreOptions {
  * Collections in one folder on this machine: SQLite for the truth, memory for exact search, HNSW
  * graphs beside it. All of it runs in one thread of its own; the event loop never waits for it.
  *
- * Calls take effect one after the other, in the order they were made.
+ * Writes take effect in the order they were made, and a read sees all that were made before it. Writes that wait for the
+ * thread at the same time share one commit (group commit): each is still all or nothing, and answered once it is on disk.
  */
 export class EmbeddedCollectionStore implements CollectionStore {
   private constructor(private readonly thread: EngineThread) {}
@@ -156,6 +158,11 @@ export class EmbeddedCollectionStore implements CollectionStore {
   /** What is derived from a collection and how complete it is; for metrics. @throws not-found */
   async indexStatus(collection: string): Promise<IndexStatus> {
     return this.thread.call('indexStatus', [validateCollectionName(collection)]);
+  }
+
+  /** How many writes there were since the thread started, and in how many commits; for metrics and benchmarks. */
+  async commitCounts(): Promise<CommitCounts> {
+    return this.thread.call('commitCounts', []);
   }
 
   /** Resolves when no graph is behind any more; for benchmarks and imports that want to wait for it. */

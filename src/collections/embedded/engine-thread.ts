@@ -1,52 +1,34 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { DinoError } from '../../errors.js';
-import type { ProblemCode } from '../../errors.js';
-import type { Engine, EngineOptions } from './engine.js';
+import { CallQueue } from './call-queue.js';
+import type { QueuedCall } from './call-queue.js';
+import { kindOf } from './engine-calls.js';
+import type { EngineOperation, EngineReply, EngineTask, Operations } from './engine-calls.js';
+import type { EngineOptions } from './engine.js';
 
-/** What can be asked of the engine's thread: the engine's methods, and `open` to only open it. */
-type Operations = Omit<Engine, 'needsUpkeep'> & { open(): void };
-
-export type EngineOperation = keyof Operations;
-
-export interface EngineTask<K extends EngineOperation> {
-  readonly operation: K;
-  readonly args: Parameters<Operations[K]>;
+interface EngineCall extends QueuedCall {
+  readonly task: EngineTask<EngineOperation>;
+  readonly transfer: readonly ArrayBuffer[];
+  resolve(value: unknown): void;
+  reject(error: DinoError): void;
 }
-
-/** How an operation ended, as data that crosses threads. */
-export type EngineOutcome<T> =
-  | {
-      readonly ok: true;
-      readonly value: T;
-      /** Whether work on graphs is left to do. */
-      readonly upkeep: boolean;
-    }
-  | {
-      readonly ok: false;
-      readonly code: ProblemCode;
-      readonly detail: string;
-      /** Stack of the error behind it. */
-      readonly cause: string | undefined;
-    };
-
-/** `warnings` are for the operator, however it ended. */
-export type EngineReply<T> = EngineOutcome<T> & { readonly warnings: readonly string[] };
-
-type Success<T> = Extract<EngineReply<T>, { ok: true }>;
 
 const ENTRY = fileURLToPath(new URL('./store-worker.js', import.meta.url));
 
 /**
- * The thread that the engine lives in, given one operation at a time in the order of the calls, and
- * slices of upkeep in between while a graph is behind.
+ * The thread that the engine lives in, given one message at a time: an operation, or the writes that wait, which share a
+ * commit. In between, slices of upkeep while a graph is behind. `CallQueue` says in what order.
  *
- * If the thread dies, the operation in progress fails as `internal` (a write may or may not be on
- * disk), and the next one starts a fresh thread from what is on disk.
+ * If the thread dies, what was in progress fails as `internal` (a write may or may not be on disk), and the next call
+ * starts a fresh thread from what is on disk.
  */
 export class EngineThread {
   private pool: Piscina | undefined;
-  private last: Promise<unknown> = Promise.resolve();
+  private readonly queue = new CallQueue<EngineCall>();
+  private pumping = false;
+  /** What the thread said last. */
+  private needsUpkeep = false;
   private upkeep: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
 
@@ -77,8 +59,8 @@ export class EngineThread {
     transfer: readonly ArrayBuffer[] = [],
   ): Promise<ReturnType<Operations[K]>> {
     if (this.closing !== undefined) throw new DinoError('not-ready', 'The store has been closed.');
-    const { value, upkeep } = await this.exchange(operation, args, transfer);
-    if (upkeep && this.closing === undefined) this.upkeep ??= this.keepUp();
+    const value = await this.enqueue(operation, args, transfer);
+    if (this.needsUpkeep && this.closing === undefined) this.upkeep ??= this.keepUp();
     return value;
   }
 
@@ -89,7 +71,7 @@ export class EngineThread {
 
   /** Lets the calls made so far finish, closes the engine and ends the thread. */
   close(): Promise<void> {
-    this.closing ??= this.exchange('close', [], [])
+    this.closing ??= this.enqueue('close', [], [])
       .then(() => undefined)
       .finally(() => this.end());
     return this.closing;
@@ -97,9 +79,8 @@ export class EngineThread {
 
   private async keepUp(): Promise<void> {
     try {
-      for (let more = true; more && this.closing === undefined;) {
-        more = (await this.exchange('upkeep', [], [])).upkeep;
-      }
+      do await this.enqueue('upkeep', [], []);
+      while (this.needsUpkeep && this.closing === undefined);
     } catch (error) {
       this.onWarning(`Work on a graph stopped: ${error instanceof Error ? error.message : String(error)}`);
     } finally {
@@ -107,34 +88,62 @@ export class EngineThread {
     }
   }
 
-  private async exchange<K extends EngineOperation>(
+  private enqueue<K extends EngineOperation>(
     operation: K,
     args: Parameters<Operations[K]>,
     transfer: readonly ArrayBuffer[],
-  ): Promise<Success<ReturnType<Operations[K]>>> {
-    const turn = this.last.then(() => this.send({ operation, args }, transfer));
-    this.last = turn.catch(() => undefined);
-    const reply = await turn;
-    for (const warning of reply.warnings) this.onWarning(warning);
-    if (reply.ok) return reply as Success<ReturnType<Operations[K]>>;
-    const cause = reply.cause === undefined ? undefined : new Error(reply.cause);
-    throw new DinoError(reply.code, reply.detail, { cause });
+  ): Promise<ReturnType<Operations[K]>> {
+    return new Promise((resolve, reject) => {
+      this.queue.push({
+        kind: kindOf(operation),
+        bytes: transfer.reduce((sum, { byteLength }) => sum + byteLength, 0),
+        task: { operation, args },
+        transfer,
+        resolve: resolve as (value: unknown) => void,
+        reject,
+      });
+      if (!this.pumping) void this.pump();
+    });
   }
 
-  private async send<K extends EngineOperation>(
-    task: EngineTask<K>,
-    transfer: readonly ArrayBuffer[],
-  ): Promise<EngineReply<unknown>> {
-    const pool = (this.pool ??= this.startPool());
+  /** Gives the thread what waits, until nothing does. */
+  private async pump(): Promise<void> {
+    this.pumping = true;
+    // Writes that are made in the same breath go together.
+    await Promise.resolve();
+    for (let calls = this.queue.take(); calls.length > 0; calls = this.queue.take())
+      await this.exchange(calls);
+    this.pumping = false;
+  }
+
+  /** Has calls done with one message to the thread, and settles them; never fails. */
+  private async exchange(calls: readonly EngineCall[]): Promise<void> {
+    let reply: EngineReply;
     try {
-      return (await pool.run(task, { transferList: [...transfer] })) as EngineReply<unknown>;
-    } catch (cause) {
-      throw new DinoError(
-        'internal',
-        'The thread of the store ended unexpectedly; the next call starts it anew.',
-        { cause },
+      reply = await this.send(
+        calls.map(({ task }) => task),
+        calls.flatMap(({ transfer }) => transfer),
       );
+    } catch (cause) {
+      const detail = 'The thread of the store ended unexpectedly; the next call starts it anew.';
+      for (const call of calls) call.reject(new DinoError('internal', detail, { cause }));
+      return;
     }
+    this.needsUpkeep = reply.upkeep;
+    for (const warning of reply.warnings) this.onWarning(warning);
+    reply.outcomes.forEach((outcome, i) => {
+      if (outcome.ok) return calls[i]!.resolve(outcome.value);
+      const cause = outcome.cause === undefined ? undefined : new Error(outcome.cause);
+      calls[i]!.reject(new DinoError(outcome.code, outcome.detail, { cause }));
+    });
+  }
+
+  private async send(
+    tasks: readonly EngineTask<EngineOperation>[],
+    transfer: readonly ArrayBuffer[],
+  ): Promise<EngineReply> {
+    const pool = (this.pool ??= this.startPool());
+    return (await pool.run(tasks, { transferList: [...transfer] })) as EngineReply;
   }
 
   private startPool(): Piscina {

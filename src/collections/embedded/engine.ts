@@ -21,6 +21,8 @@ import type { EncodedPatch, ImageRecord } from '../validate-image.js';
 import { CollectionIndex } from './collection-index.js';
 import type { IndexStatus } from './collection-index.js';
 import { GraphFiles } from './graph-files.js';
+import { GroupCommit } from './group-commit.js';
+import type { CommitCounts, Settled } from './group-commit.js';
 import { SqliteCatalog } from './sqlite-catalog.js';
 import type { CollectionRow } from './sqlite-catalog.js';
 
@@ -48,13 +50,16 @@ const SETTINGS = ['model', 'modelFingerprint', 'dimension', 'm', 'efConstruction
  */
 export class Engine {
   private readonly collections = new Map<string, OpenCollection>();
+  private readonly group: GroupCommit;
 
   private constructor(
     private readonly options: EngineOptions,
     private readonly catalog: SqliteCatalog,
     private readonly files: GraphFiles,
     private readonly warn: (message: string) => void,
-  ) {}
+  ) {
+    this.group = new GroupCommit(catalog);
+  }
 
   /**
    * Opens the data folder, creating it if need be, and reads all vectors into memory.
@@ -153,12 +158,14 @@ export class Engine {
       ...image,
       vector: toUnitVector(image.vector, row.dimension, `The vector of image ${show(image.id)}`),
     }));
-    index.vectors.reserve(records.length);
+    this.group.reserve(index.vectors, records.length);
     const changes = this.catalog.putImages(row.row, records, new Date().toISOString());
-    changes.forEach(({ label, replacedLabel }, i) => {
-      if (replacedLabel !== undefined) index.remove(replacedLabel);
-      if (label !== undefined) index.insert(label, records[i]!.id, records[i]!.vector);
-    });
+    this.group.afterCommit(() =>
+      changes.forEach(({ label, replacedLabel }, i) => {
+        if (replacedLabel !== undefined) index.remove(replacedLabel);
+        if (label !== undefined) index.insert(label, records[i]!.id, records[i]!.vector);
+      }),
+    );
     return changes.map((change) => change.outcome);
   }
 
@@ -200,7 +207,8 @@ export class Engine {
 
   deleteImage(name: string, id: string): void {
     const { row, index } = this.get(name);
-    index.remove(this.catalog.deleteImage(row.row, id) ?? missing(name, id));
+    const label = this.catalog.deleteImage(row.row, id) ?? missing(name, id);
+    this.group.afterCommit(() => index.remove(label));
   }
 
   search(name: string, query: SearchQuery): SearchHit[] {
@@ -223,6 +231,15 @@ export class Engine {
 
   indexStatus(name: string): IndexStatus {
     return this.get(name).index.status();
+  }
+
+  /** Does writes that put off what they show (`afterCommit`) in order, with one wait for the disk. */
+  writeTogether(writes: readonly (() => unknown)[]): Settled<unknown>[] {
+    return this.group.run(writes);
+  }
+
+  commitCounts(): CommitCounts {
+    return this.group.statistics;
   }
 
   get needsUpkeep(): boolean {

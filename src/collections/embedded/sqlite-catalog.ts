@@ -246,11 +246,15 @@ export class SqliteCatalog {
     ).iterate(collection) as IterableIterator<LabelledVector>;
   }
 
+  get inTransaction(): boolean {
+    return this.db.inTransaction;
+  }
+
   /**
-   * Explicit even for one statement: a commit that fails while `get` puts its statement back would go
-   * unnoticed.
+   * One transaction, or a savepoint of the one that is open. Explicit even for one statement: a commit that fails while
+   * `get` puts its statement back would go unnoticed.
    */
-  private write<T>(work: () => T): T {
+  write<T>(work: () => T): T {
     return this.db.transaction(work).immediate();
   }
 

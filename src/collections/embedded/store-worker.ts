@@ -3,31 +3,34 @@ import { workerData } from 'node:worker_threads';
 import { DinoError } from '../../errors.js';
 import { Engine } from './engine.js';
 import type { EngineOptions } from './engine.js';
-import type { EngineOperation, EngineOutcome, EngineReply, EngineTask } from './engine-thread.js';
+import { GROUPED } from './engine-calls.js';
+import type { EngineOperation, EngineOutcome, EngineReply, EngineTask } from './engine-calls.js';
 
 let engine: Engine | undefined;
 let warnings: string[] = [];
 
 /**
- * Entry of the store's thread: one operation of the engine per call. The engine is opened by the first
- * call, so that a thread started after a crash carries on from what is on disk. Never throws: failures
- * travel as data, because an error that crosses threads loses its class.
+ * Entry of the store's thread: one operation of the engine, or several writes that share a commit, per call. The engine
+ * is opened by the first call, so that a thread started after a crash carries on from what is on disk. Never throws:
+ * failures travel as data, because an error that crosses threads loses its class.
  */
-export default function run(task: EngineTask<EngineOperation>): EngineReply<unknown> {
-  const outcome = attempt(task);
-  const reply = { ...outcome, warnings };
+export default function run(tasks: readonly EngineTask<EngineOperation>[]): EngineReply {
+  const outcomes = attempt(tasks);
+  const reply = { outcomes, upkeep: engine?.needsUpkeep ?? false, warnings };
   warnings = [];
   return reply;
 }
 
-function attempt(task: EngineTask<EngineOperation>): EngineOutcome<unknown> {
+function attempt(tasks: readonly EngineTask<EngineOperation>[]): EngineOutcome[] {
   try {
-    const value = perform(task);
-    return { ok: true, value, upkeep: engine?.needsUpkeep ?? false };
+    if (tasks.some(({ operation }) => GROUPED.has(operation))) {
+      return openEngine()
+        .writeTogether(tasks.map((task) => () => perform(task)))
+        .map((settled) => (settled.ok ? settled : describe(settled.error)));
+    }
+    return tasks.map((task) => ({ ok: true, value: perform(task) }));
   } catch (error) {
-    return error instanceof DinoError
-      ? { ok: false, code: error.code, detail: error.message, cause: stackOf(error.cause) }
-      : { ok: false, code: 'internal', detail: 'The store failed.', cause: stackOf(error) };
+    return tasks.map(() => describe(error));
   }
 }
 
@@ -37,11 +40,20 @@ function perform({ operation, args }: EngineTask<EngineOperation>): unknown {
     engine = undefined;
     return undefined;
   }
-  engine ??= Engine.open(workerData as EngineOptions, (message) => warnings.push(message));
-  if (operation === 'open') return undefined;
+  if (operation === 'open') return void openEngine();
   // The types tie the arguments to the operation where it is called; here that knowledge is gone.
-  const operations = engine as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
+  const operations = openEngine() as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
   return operations[operation]!(...args);
+}
+
+function openEngine(): Engine {
+  return (engine ??= Engine.open(workerData as EngineOptions, (message) => warnings.push(message)));
+}
+
+function describe(error: unknown): EngineOutcome {
+  return error instanceof DinoError
+    ? { ok: false, code: error.code, detail: error.message, cause: stackOf(error.cause) }
+    : { ok: false, code: 'internal', detail: 'The store failed.', cause: stackOf(error) };
 }
 
 function stackOf(error: unknown): string | undefined {
