@@ -63,7 +63,7 @@ async function measure(
   let turn: Promise<unknown> = Promise.resolve();
   const writer = async (): Promise<void> => {
     while (goOn()) {
-      if (how.oneByOne) await (turn = turn.then(() => goOn() && store.putImages('c', [next()])));
+      if (how.oneByOne) await (turn = turn.then(() => (goOn() ? store.putImages('c', [next()]) : undefined)));
       else await store.putImages('c', [next()]);
     }
   };
