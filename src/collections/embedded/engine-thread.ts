@@ -99,7 +99,7 @@ export class EngineThread {
         bytes: transfer.reduce((sum, { byteLength }) => sum + byteLength, 0),
         task: { operation, args },
         transfer,
-        resolve: resolve as (value: unknown) => void,
+        resolve,
         reject,
       });
       if (!this.pumping) void this.pump();
