@@ -50,7 +50,7 @@ class Sample:
 
 def expand_braces(pattern: str) -> list[str]:
     """Expands WebDataset braces: `a-{0,1}.tar` lists, `a-{000..012}.tar` ranges."""
-    match = re.search(r"\{([^{}]*)\}", pattern)
+    match = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", pattern)
     if not match:
         return [pattern]
     span = re.fullmatch(r"(\d+)\.\.(\d+)", match[1])

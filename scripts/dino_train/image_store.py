@@ -45,6 +45,29 @@ class ImagePack:
         """All images, each uint8 [H, W, 3], not copied."""
         return map(self.image, range(len(self)))
 
+    def part(self, images: slice) -> ImagePack:
+        """Some of the images, not copied."""
+        return ImagePack(
+            self.pixels, self.offsets[images], self.sizes[images], self.keys[images], self.bad
+        )
+
+    def join(self, other: ImagePack) -> ImagePack:
+        """The images of both, copied."""
+        images = [image.numpy() for image in (*self.images(), *other.images())]
+        return pack_images(images, np.append(self.keys, other.keys), self.bad + other.bad)
+
+    def on(self, device: torch.device) -> ImagePack:
+        """The same on another device; only these images are brought there, not their neighbours."""
+        if self.pixels.device.type == device.type:
+            return self
+        pack = self
+        if self.pixels.numel() > self.sizes.prod(1).sum() * 3:
+            pack = pack_images([image.numpy() for image in self.images()], self.keys, self.bad)
+        if device.type == "cuda" and not pack.pixels.is_pinned():
+            pack = pack.pin_memory()
+        pixels = pack.pixels.to(device, non_blocking=True)
+        return ImagePack(pixels, pack.offsets, pack.sizes, pack.keys, pack.bad)
+
     def pin_memory(self) -> ImagePack:
         """The same in page-locked memory, from where a GPU fetches by itself."""
         return ImagePack(self.pixels.pin_memory(), self.offsets, self.sizes, self.keys, self.bad)
@@ -54,16 +77,16 @@ def pack_images(
     images: Sequence[np.ndarray], keys: Sequence[int] | np.ndarray, bad: Sequence[str] = ()
 ) -> ImagePack:
     """Packs uint8 arrays [H, W, 3]; clears a list of them on the way, to spare memory."""
-    sizes = np.array([image.shape[:2] for image in images], np.int64)
+    sizes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
     ends = np.cumsum(sizes.prod(1) * 3)
-    pixels = torch.empty(int(ends[-1]), dtype=torch.uint8)
+    pixels = torch.empty(int(ends[-1]) if len(ends) else 0, dtype=torch.uint8)
     flat = pixels.numpy()
     for index, end in enumerate(ends):
         image = images[index]
         flat[end - image.size : end] = image.reshape(-1)
         if isinstance(images, list):
             images[index] = None
-    offsets = np.concatenate(([0], ends[:-1]))
+    offsets = np.concatenate(([0], ends))[:-1].astype(np.int64)
     return ImagePack(pixels, offsets, sizes, np.asarray(keys, np.uint64), tuple(bad))
 
 
@@ -121,6 +144,14 @@ class ImageStore:
         if not images:
             raise DataError("none of the images can be read")
         self.kept = pack_images(images, np.arange(len(served)))
+
+    def move_kept(self, device: torch.device) -> None:
+        """Moves a kept set to a GPU if that takes no more than a quarter of its free memory."""
+        if self.kept is None or device.type != "cuda":
+            return
+        free, _ = torch.cuda.mem_get_info(device)
+        if self.kept.pixels.numel() <= free // 4:
+            self.kept = self.kept.on(device)
 
     def _try_decode(self, sample: Sample) -> np.ndarray | str:
         try:

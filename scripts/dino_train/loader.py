@@ -3,190 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .augment_sample import render_samples
-from .bad_images import BadImages
-from .data import DataError, list_samples
+from .augment_batch import render_batch
+from .data import DataError
 from .export import normalise
-from .image_store import ImagePack, ImageStore
-from .multicrop import MultiCropOptions, draw_views
-from .stopping import leave_signals_to_the_trainer
-
-
-@dataclass(frozen=True)
-class InputOptions:
-    """Where images come from and what is made of them.
-
-    Attributes:
-        data_path: folders and tar shards.
-        crops: views per image.
-        batch_size: images per step of this process.
-        seed: of order and views, 0 to 2**32 - 1.
-        device: where the views are wanted.
-        num_workers: processes that prepare images; 0 = the caller's own.
-        rank: number of this process among those that train together, from 0.
-        world_size: how many train together.
-        augment: `sample` draws each view by PIL, in the workers; `batch` all at once on the device.
-        cache_bytes: images are decoded once and kept when they fit.
-        max_bad_images: share of unreadable images to go on with, in [0, 1].
-    """
-
-    data_path: Sequence[str]
-    crops: MultiCropOptions
-    batch_size: int
-    seed: int = 0
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    num_workers: int = 0
-    rank: int = 0
-    world_size: int = 1
-    augment: str = "sample"
-    cache_bytes: int = 4 << 30
-    max_bad_images: float = 0.0
-
-
-@dataclass(frozen=True)
-class SampleViews:
-    """Views drawn in a worker: uint8 [views * B, S, S, 3] per resolution."""
-
-    groups: list[Tensor]
-    bad: tuple[str, ...] = ()
-
-    def pin_memory(self) -> SampleViews:
-        """The same in page-locked memory, from where a GPU fetches by itself."""
-        return SampleViews([group.pin_memory() for group in self.groups], self.bad)
-
-
-def draw_sample_views(
-    pack: ImagePack, crops: MultiCropOptions, seed: int, epoch: int
-) -> SampleViews:
-    """Draws all views of a pack of images by PIL."""
-    views = draw_views(pack.sizes, pack.keys, crops, seed, epoch)
-    images = [Image.fromarray(image.numpy()) for image in pack.images()]
-    groups = render_samples(images, views, crops)
-    return SampleViews([torch.from_numpy(group) for group in groups], pack.bad)
-
-
-class EpochOrder(Sampler):
-    """The image numbers of each step of one rank, shuffled by seed and epoch.
-
-    The steps of all ranks, one behind the other, are the steps of a single process with a batch as
-    large as theirs together. What does not fill a whole batch is left out of the epoch.
-    """
-
-    def __init__(
-        self, images: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self.images = images
-        self.batch_size = batch_size
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
-        self.first_step = 0
-
-    @property
-    def steps(self) -> int:
-        """Steps of a whole epoch."""
-        return self.images // (self.batch_size * self.world_size)
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.images)
-        for step in range(self.first_step, self.steps):
-            start = (step * self.world_size + self.rank) * self.batch_size
-            yield self.epoch, order[start : start + self.batch_size]
-
-    def __len__(self) -> int:
-        return self.steps - self.first_step
-
-
-class IndexedImages(Dataset):
-    """Batches of a store, addressed by (epoch, image numbers)."""
-
-    def __init__(self, store: ImageStore, options: InputOptions) -> None:
-        self.store = store
-        self.options = options
-
-    def __getitem__(self, step: tuple[int, np.ndarray]) -> SampleViews | ImagePack:
-        epoch, indices = step
-        pack = self.store.pack(indices)
-        if self.options.augment == "batch":
-            return pack
-        return draw_sample_views(pack, self.options.crops, self.options.seed, epoch)
-
-    def __len__(self) -> int:
-        return len(self.store)
-
-
-class ImageSource(Protocol):
-    """Batches of images or views, epoch by epoch.
-
-    Attributes:
-        images: in an epoch of all ranks.
-        images_by_source: the same per folder or shard, by file name.
-        bad_images: unreadable ones found so far.
-    """
-
-    images: int
-    images_by_source: dict[str, int]
-    bad_images: BadImages
-
-    def steps(self) -> int:
-        """Steps of a whole epoch."""
-
-    def batches(self, epoch: int, first_step: int) -> Iterator[SampleViews | ImagePack]:
-        """The batches of this rank from `first_step` to the end of the epoch."""
-
-
-class IndexedSource:
-    """Folders and local shards, whose images are read in any order."""
-
-    def __init__(self, options: InputOptions) -> None:
-        samples = list_samples(options.data_path)
-        self.store = ImageStore(
-            samples,
-            # Twice the view size keeps random crops sharp and bounds the memory of big photos.
-            2 * options.crops.global_crops_size,
-            options.cache_bytes,
-            options.max_bad_images,
-        )
-        self.images = len(self.store)
-        self.images_by_source = dict(Counter(sample.source for sample in self.store.samples))
-        self.bad_images = self.store.bad_images
-        self.order = EpochOrder(
-            self.images, options.batch_size, options.seed, options.rank, options.world_size
-        )
-        # A kept set needs no worker to hand out images as they are.
-        workers = options.num_workers
-        if options.augment == "batch" and self.store.kept is not None:
-            workers = 0
-        self.loader = DataLoader(
-            IndexedImages(self.store, options),
-            batch_size=None,
-            sampler=self.order,
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            worker_init_fn=leave_signals_to_the_trainer,
-            pin_memory=bool(workers) and options.device.type == "cuda",
-        )
-
-    def steps(self) -> int:
-        """Steps of a whole epoch."""
-        return self.order.steps
-
-    def batches(self, epoch: int, first_step: int) -> Iterator[SampleViews | ImagePack]:
-        """The batches of this rank from `first_step` to the end of the epoch."""
-        self.order.epoch, self.order.first_step = epoch, first_step
-        return iter(self.loader)
+from .image_store import ImagePack
+from .indexed_source import IndexedSource
+from .multicrop import draw_views
+from .shard_source import ShardSource
+from .shards import is_streamed
+from .view_source import Batch, ImageSource, InputOptions
 
 
 class ViewLoader:
@@ -202,7 +32,8 @@ class ViewLoader:
         images: in an epoch of all ranks together.
         images_by_source: the same per folder or shard, by file name.
         bad_images: unreadable images found so far.
-        input_wait: seconds that the last or present pass spent on waiting for views.
+        input_wait: seconds that the last or present pass spent on waiting for views. On the CPU
+            this includes drawing them, which a GPU does beside the training.
 
     Raises:
         DataError: if there are no images, too few for a batch, or too many cannot be read.
@@ -210,7 +41,8 @@ class ViewLoader:
 
     def __init__(self, options: InputOptions) -> None:
         self.options = options
-        self.source: ImageSource = IndexedSource(options)
+        streamed = is_streamed(options.data_path, options.stream)
+        self.source: ImageSource = (ShardSource if streamed else IndexedSource)(options)
         self.images = self.source.images
         self.images_by_source = self.source.images_by_source
         self.bad_images = self.source.bad_images
@@ -224,8 +56,8 @@ class ViewLoader:
             )
 
     def __len__(self) -> int:
-        """Steps of a whole epoch."""
-        return self.source.steps()
+        """Steps of a whole epoch; images that fill no whole batch are left out."""
+        return self.images // (self.options.batch_size * self.options.world_size)
 
     def set_epoch(self, epoch: int, first_step: int = 0) -> None:
         """Chooses what the next pass goes over.
@@ -238,15 +70,49 @@ class ViewLoader:
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         self.input_wait = 0.0
-        started = time.monotonic()
-        for batch in self.source.batches(self._epoch, self._first_step):
-            self.bad_images.add(batch.bad)
-            views = self._finish(batch)
-            self.input_wait += time.monotonic() - started
-            yield views
+        epoch = self._epoch
+        batches = self.source.batches(epoch, self._first_step)
+        prepare = ahead if self.options.device.type == "cuda" else map
+        prepared = iter(prepare(lambda batch: self._finish(batch, epoch), batches))
+        while True:
             started = time.monotonic()
-        self.input_wait += time.monotonic() - started
+            views = next(prepared, None)
+            self.input_wait += time.monotonic() - started
+            if views is None:
+                return
+            yield views
 
-    def _finish(self, batch: SampleViews | ImagePack) -> list[Tensor]:
-        device = self.options.device
-        return [normalise(g.to(device, non_blocking=True)).contiguous() for g in batch.groups]
+    def _finish(self, batch: Batch, epoch: int) -> list[Tensor]:
+        self.bad_images.add(batch.bad)
+        o = self.options
+        if isinstance(batch, ImagePack):
+            views = draw_views(batch.sizes, batch.keys, o.crops, o.seed, epoch)
+            return render_batch(batch.on(o.device), views, o.crops, o.device)
+        groups = [group.to(o.device, non_blocking=True) for group in batch.groups]
+        return [normalise(group.flatten(0, 1)).contiguous() for group in groups]
+
+
+def ahead(
+    finish: Callable[[Batch], list[Tensor]], batches: Iterator[Batch]
+) -> Iterator[list[Tensor]]:
+    """Maps on a CUDA stream of its own, one batch ahead of the one that is handed out."""
+    stream = torch.cuda.Stream()
+    waiting: list[Tensor] | None = None
+    for batch in batches:
+        with torch.cuda.stream(stream):
+            views = finish(batch)
+            done = stream.record_event()
+        if waiting is not None:
+            yield _hand_over(*waiting)
+        waiting = views, done
+    if waiting is not None:
+        yield _hand_over(*waiting)
+
+
+def _hand_over(views: list[Tensor], done: torch.cuda.Event) -> list[Tensor]:
+    current = torch.cuda.current_stream()
+    current.wait_event(done)
+    for group in views:
+        # Else its memory could be reused by the other stream while the model still reads it.
+        group.record_stream(current)
+    return views

@@ -7,6 +7,7 @@ the seed, the epoch and the image's number alone: not from workers, ranks or the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import permutations
 
@@ -93,7 +94,18 @@ class ViewParameters:
 
     def select(self, views: slice) -> ViewParameters:
         """Parameters of some of the views."""
-        return ViewParameters(*(getattr(self, field.name)[:, views] for field in fields(self)))
+        return self._map(lambda values: values[:, views])
+
+    def flatten(self) -> ViewParameters:
+        """Parameters of all views in one row [V * N, ...], view by view."""
+        return self._map(lambda values: values.swapaxes(0, 1).reshape(-1, *values.shape[2:]))
+
+    def rows(self, rows: np.ndarray) -> ViewParameters:
+        """Some of the rows."""
+        return self._map(lambda values: values[rows])
+
+    def _map(self, change: Callable[[np.ndarray], np.ndarray]) -> ViewParameters:
+        return ViewParameters(*(change(getattr(self, field.name)) for field in fields(self)))
 
 
 def draw_views(

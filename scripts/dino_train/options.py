@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from .networks import arch_names, canonical_arch, crop_multiple
 from .optim import OPTIMIZERS
 from .option_files import OptionFileError, expand_option_files
+from .view_source import AUGMENT_CHOICES
 
 EXAMPLE = """example (CPU, small photos):
   python scripts/train.py --data_path photos/ --output_dir runs/mine \\
@@ -19,7 +20,7 @@ EXAMPLE = """example (CPU, small photos):
       --local_crops_number 4 --momentum_teacher 0.99 --epochs 20 --warmup_epochs 2
 
 --data_path takes folders (searched recursively) and WebDataset tar shards; braces and wildcards
-work: --data_path 'shards/train-{000..012}.tar'
+work: --data_path 'shards/train-{000..012}.tar' or 'https://example.org/train-{000..012}.tar'
 
 @FILE reads options from a file: the args.txt that the authors publish, `key: value` lines, a JSON
 object or a command line. What follows it wins. Several processes: torchrun scripts/train.py ...
@@ -37,6 +38,7 @@ RESUMABLE = frozenset(
         "max_minutes",
         "num_workers",
         "max_bad_images",
+        "cache_gb",
         "output_dir",
         "saveckp_freq",
         "knn",
@@ -116,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_network(parser.add_argument_group("network").add_argument)
     _add_optimisation(parser.add_argument_group("optimisation").add_argument)
     _add_views(parser.add_argument_group("views").add_argument)
+    _add_data(parser.add_argument_group("data").add_argument)
     _add_run(parser.add_argument_group("run").add_argument)
     _add_seeing(parser.add_argument_group("seeing what happens").add_argument)
     return parser
@@ -171,18 +174,36 @@ def _add_views(add: Any) -> None:
     add("--local_crops_size", type=int, default=96, help="pixels")
 
 
-def _add_run(add: Any) -> None:
-    add("--data_path", nargs="+", required=True, help="folders or tar shards")
-    add("--output_dir", type=Path, required=True, help="checkpoint.pth and log.jsonl go here")
-    add("--saveckp_freq", type=int, default=20, help="also keep a checkpoint every N epochs")
-    add("--seed", type=int, default=0)
+def _add_data(add: Any) -> None:
+    add(
+        "--data_path",
+        nargs="+",
+        required=True,
+        help="folders, tar shards, URLs of shards, or indices of shards (.json)",
+    )
+    add(
+        "--augment",
+        default="batch",
+        choices=AUGMENT_CHOICES,
+        help="draw views in batches on the device, or one by one by PIL in the workers",
+    )
+    add("--cache_gb", type=float, default=4.0, help="keep decoded images up to this size; 0 = off")
+    add("--max_bad_images", type=float, default=0.01, help="share that may be unreadable")
+    add("--stream", action="store_true", help="read local shards in sequence, too")
+    add("--samples_per_epoch", type=int, default=0, help="of streamed shards; 0 = count them")
+    add("--shuffle_buffer", type=int, default=1000, help="streamed images to draw the next from")
     add(
         "--num_workers",
         type=int,
         default=_default_workers(),
         help="processes that prepare images; 0 = none (default 10, at most one per core)",
     )
-    add("--max_bad_images", type=float, default=0.01, help="share that may be unreadable")
+
+
+def _add_run(add: Any) -> None:
+    add("--output_dir", type=Path, required=True, help="checkpoint.pth and log.jsonl go here")
+    add("--saveckp_freq", type=int, default=20, help="also keep a checkpoint every N epochs")
+    add("--seed", type=int, default=0)
     add("--threads", type=int, default=0, help="CPU threads of PyTorch; 0 = its own choice")
     add("--device", default="auto", help="auto, cpu or cuda")
     add("--dist_url", default="env://", help="where processes meet, without torchrun")
@@ -250,6 +271,9 @@ def parse_options(argv: Sequence[str]) -> argparse.Namespace:
         "--num_workers must not be negative": options.num_workers >= 0,
         "--seed must be in [0, 2**32)": 0 <= options.seed < 2**32,
         "--max_bad_images must be in [0, 1]": 0 <= options.max_bad_images <= 1,
+        "--cache_gb must not be negative": options.cache_gb >= 0,
+        "--samples_per_epoch must not be negative": options.samples_per_epoch >= 0,
+        "--shuffle_buffer must be at least 1": options.shuffle_buffer >= 1,
         "--max_minutes must not be negative": options.max_minutes >= 0,
         "--collapse_window must not be negative": options.collapse_window >= 0,
         "--allow_changes needs --resume": options.resume or not options.allow_changes,

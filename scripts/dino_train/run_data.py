@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from .distributed import Group
-from .loader import InputOptions, ViewLoader
+from .loader import ViewLoader
 from .multicrop import MultiCropOptions
+from .view_source import InputOptions
 
 
 def global_batch(options: argparse.Namespace, world: int) -> int:
@@ -37,6 +38,11 @@ def open_views(options: argparse.Namespace, group: Group) -> ViewLoader:
             num_workers=options.num_workers,
             rank=group.rank,
             world_size=group.world,
+            augment=options.augment,
+            cache_bytes=int(options.cache_gb * 1e9),
             max_bad_images=options.max_bad_images,
+            stream=options.stream,
+            samples_per_epoch=options.samples_per_epoch,
+            shuffle_buffer=options.shuffle_buffer,
         )
     )

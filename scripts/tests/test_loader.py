@@ -10,8 +10,10 @@ import torch
 from conftest import write_scenes
 
 from dino_train.data import DataError
-from dino_train.loader import EpochOrder, InputOptions, ViewLoader
+from dino_train.indexed_source import EpochOrder
+from dino_train.loader import ViewLoader
 from dino_train.multicrop import MultiCropOptions
+from dino_train.view_source import AUGMENT_CHOICES, InputOptions
 
 SMALL = MultiCropOptions((0.4, 1.0), (0.05, 0.4), 3, 32, 16)
 
@@ -46,25 +48,42 @@ def test_views_are_normalised_floats_per_resolution(pictures):
     assert loader.input_wait > 0
 
 
-def test_an_epoch_depends_on_seed_and_number_but_not_on_workers(pictures):
-    reference = load(pictures, epoch=2)
-    assert_same(reference, load(pictures, epoch=2, num_workers=2))
-    assert_same(reference, load(pictures, epoch=2, cache_bytes=0))
-    assert not torch.equal(reference[0][0], load(pictures, epoch=3)[0][0])
-    assert not torch.equal(reference[0][0], load(pictures, epoch=2, seed=1)[0][0])
+@pytest.mark.parametrize("augment", AUGMENT_CHOICES)
+def test_an_epoch_depends_on_seed_and_number_but_not_on_workers(pictures, augment):
+    def views(epoch: int = 2, **options) -> list[list]:
+        return load(pictures, epoch, augment=augment, **options)
+
+    reference = views()
+    assert_same(reference, views(num_workers=2))
+    assert_same(reference, views(cache_bytes=0))
+    assert_same(reference, views(cache_bytes=0, num_workers=1))
+    assert not torch.equal(reference[0][0], views(3)[0][0])
+    assert not torch.equal(reference[0][0], views(seed=1)[0][0])
+
+
+def test_both_ways_of_augmenting_draw_the_same_views(pictures):
+    for batch, sample in zip(load(pictures), load(pictures, augment="sample"), strict=True):
+        for group, other in zip(batch, sample, strict=True):
+            # Normalised by about 1/4: 0.035 is two levels of 256.
+            assert (group - other).abs().mean() < 0.035
 
 
 def test_an_epoch_goes_on_in_its_middle(pictures):
     assert_same(load(pictures, epoch=1)[2:], load(pictures, epoch=1, first_step=2))
 
 
-def test_ranks_together_see_what_one_process_with_a_larger_batch_sees(pictures):
-    whole = load(pictures, epoch=1, batch_size=4)
-    ranks = [load(pictures, epoch=1, batch_size=2, rank=r, world_size=2) for r in range(2)]
+@pytest.mark.parametrize("augment", AUGMENT_CHOICES)
+def test_ranks_together_see_what_one_process_with_a_larger_batch_sees(pictures, augment):
+    whole = load(pictures, epoch=1, augment=augment)
+    ranks = [
+        load(pictures, epoch=1, augment=augment, batch_size=2, rank=r, world_size=2)
+        for r in range(2)
+    ]
     for step, groups in enumerate(whole):
         for group, views in zip(range(len(groups)), (2, 3), strict=True):
             parts = [r[step][group].unflatten(0, (views, 2)) for r in ranks]
-            assert torch.equal(torch.cat(parts, 1).flatten(0, 1), groups[group])
+            together = torch.cat(parts, 1).flatten(0, 1)
+            assert torch.allclose(together, groups[group], atol=1e-5)
 
 
 def test_each_image_is_served_once_per_epoch_by_one_of_the_ranks():
