@@ -110,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Parser of train.py."""
     parser = _Parser(
         prog="train.py",
+        usage="train.py --data_path PATH ... --output_dir FOLDER [option ...], or train.py --help",
         description="Train a backbone with DINO (arXiv:2104.14294) on your own images.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -13,16 +13,28 @@ from .options import parse_options
 from .trainer import Trainer, TrainingError
 
 
+def train(arguments: Sequence[str]) -> Trainer:
+    """Trains as a command line says, in the processes that a launcher started or in this one.
+
+    Returns:
+        The trainer at the end of the run, or of this leg of it.
+
+    Raises:
+        DataError, CheckpointError, TrainingError, ValueError: with a message for people.
+    """
+    options = parse_options(arguments)
+    with join_group(options.device, options.dist_url) as group:
+        trainer = Trainer(options, f"python scripts/train.py {shlex.join(arguments)}", group)
+        trainer.run()
+    if trainer.stopped and group.is_main:
+        print(_how_to_go_on(trainer, list(arguments)), file=sys.stderr)
+    return trainer
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains as the command line says; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = parse_options(arguments)
     try:
-        with join_group(options.device, options.dist_url) as group:
-            trainer = Trainer(options, f"python scripts/train.py {shlex.join(arguments)}", group)
-            trainer.run()
-        if trainer.stopped and group.is_main:
-            print(_how_to_go_on(trainer, arguments), file=sys.stderr)
+        train(sys.argv[1:] if argv is None else argv)
     except (DataError, CheckpointError, TrainingError, ValueError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1

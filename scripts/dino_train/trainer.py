@@ -187,7 +187,8 @@ class Trainer:
                 if board and (iteration + 1) % STEPS_PER_POINT == 0:
                     board.add_step(iteration + 1, metrics, settings.lr)
                 self._look_for_collapse(iteration, metrics)
-                if stopped:
+                # Several processes hear of it a step later, all at once.
+                if stopped or (self.group.world == 1 and stop.reason):
                     self.stopped = stop.reason or "as another process was asked to"
                     if p.step < self.steps:
                         return False
