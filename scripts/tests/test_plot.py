@@ -41,10 +41,8 @@ def test_every_value_of_the_log_is_on_its_curve():
     assert [list(curve.get_ydata()) for curve in loss] == [[4.0, 2.0, 4.0 / 3], [4.0]]
     entropy = panel_of(figure, "entropy").lines
     assert [list(curve.get_ydata()) for curve in entropy[:2]] == [[3.0, 1.5, 1.0], [4.0, 3.5, 3.0]]
-    knn = {
-        tuple(curve.get_xdata()): list(curve.get_ydata())
-        for curve in panel_of(figure, "k-NN").lines
-    }
+    curves = panel_of(figure, "k-NN").lines
+    knn = {tuple(curve.get_xdata()): list(curve.get_ydata()) for curve in curves}
     # Logs of the first version know k 20 alone.
     assert knn[(2, 3)] == pytest.approx([30, 40])
     assert len(curves) == 4
