@@ -25,6 +25,7 @@ from .networks import build_network
 from .optim import build_optimizer
 from .provenance import plain_options, provenance
 from .run_data import global_batch, open_views
+from .run_schedules import RunSchedules
 from .run_state import (
     CHECKPOINT,
     LOG,
@@ -36,7 +37,6 @@ from .run_state import (
     save_run,
     trim_log,
 )
-from .schedules import CosineSchedule, teacher_temperature
 from .step import Batch, NotFiniteError, StepSettings, TrainStep, choose_precision
 from .stopping import StopRequest
 
@@ -87,7 +87,8 @@ class Trainer:
             )
         self.probes = load_probes(options) if self.group.is_main else []
         self._build_networks()
-        self._build_schedules()
+        self.schedules = RunSchedules(options, self.batch, self.steps)
+        self.watch = CollapseWatch(options.out_dim, options.collapse_window, self.schedules.warm_up)
         self.progress = Progress()
         self.stopped: str | None = None
         if options.resume:
@@ -121,15 +122,6 @@ class Trainer:
             precision=choose_precision(o, self.device),
             clip_grad=o.clip_grad,
         )
-
-    def _build_schedules(self) -> None:
-        o, steps = self.options, self.steps
-        rate = o.lr * self.batch / 256
-        self.learning_rates = CosineSchedule(rate, o.min_lr, o.epochs, steps, o.warmup_epochs)
-        self.weight_decays = CosineSchedule(o.weight_decay, o.weight_decay_end, o.epochs, steps)
-        self.momenta = CosineSchedule(o.momentum_teacher, 1.0, o.epochs, steps)
-        warm = max(o.warmup_epochs, o.freeze_last_layer, 1)
-        self.watch = CollapseWatch(o.out_dim, o.collapse_window, warm * steps)
 
     def run(self) -> None:
         """Trains to the last epoch (or --stop_after), saving and logging after every epoch.
@@ -175,7 +167,7 @@ class Trainer:
         ) as bar:
             for batches in self._batches():
                 iteration = p.epoch * self.steps + p.step
-                settings = self._settings(iteration)
+                settings = self.schedules[iteration]
                 # Each step's stochastic depth depends on nothing that came before it.
                 torch.manual_seed((o.seed * 1_000_003 + iteration) * 1009 + self.group.rank)
                 metrics, stopped = self._step(settings, batches, stop.reason is not None)
@@ -201,18 +193,6 @@ class Trainer:
         loaded = iter(self.views)
         for _ in range(self.progress.step, self.steps):
             yield list(islice(loaded, passes))
-
-    def _settings(self, iteration: int) -> StepSettings:
-        o, epoch = self.options, iteration // self.steps
-        return StepSettings(
-            self.learning_rates[iteration],
-            self.weight_decays[iteration],
-            self.momenta[iteration],
-            teacher_temperature(
-                epoch, o.warmup_teacher_temp, o.teacher_temp, o.warmup_teacher_temp_epochs
-            ),
-            epoch < o.freeze_last_layer,
-        )
 
     def _step(
         self, settings: StepSettings, batches: list[Batch], stop: bool
@@ -262,7 +242,7 @@ class Trainer:
 
     def _log_line(self) -> dict[str, Any]:
         p = self.progress
-        last = self._settings((p.epoch + 1) * self.steps - 1)
+        last = self.schedules[(p.epoch + 1) * self.steps - 1]
         return {
             "epoch": p.epoch + 1,
             **{key: total / self.steps for key, total in p.sums.items()},

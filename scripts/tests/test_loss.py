@@ -16,37 +16,79 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return powers / powers.sum()
 
 
-def paper_loss(student, teacher, center, views, batch, student_temp, teacher_temp):
-    """Equations (1), (3) and (4) of the paper, one image and one pair of views at a time."""
-    total, pairs = 0.0, 0
-    for t in range(2):
+def paper_terms(student, teacher, center, views, batch, student_temp, teacher_temp):
+    """Equations (1), (3) and (4) of the paper, one image and one pair of views at a time.
+
+    Returns:
+        Loss, teacher's and student's entropy, and the loss's gradient by the student's logits.
+    """
+    total, pairs, gradient = 0.0, 2 * (views - 1), np.zeros_like(student)
+    teacher_entropy, student_entropy = 0.0, 0.0
+    for i in range(batch):
         for s in range(views):
-            if s == t:
-                continue
-            pairs += 1
-            for i in range(batch):
+            p_s = softmax(student[s * batch + i] / student_temp)
+            student_entropy -= float((p_s * np.log(p_s)).sum()) / (batch * views)
+            for t in range(2):
+                if s == t:
+                    continue
                 p_t = softmax((teacher[t * batch + i] - center) / teacher_temp)
-                p_s = softmax(student[s * batch + i] / student_temp)
-                total -= float((p_t * np.log(p_s)).sum()) / batch
-    return total / pairs
+                total -= float((p_t * np.log(p_s)).sum()) / (batch * pairs)
+                gradient[s * batch + i] += (p_s - p_t) / (student_temp * batch * pairs)
+        for t in range(2):
+            p_t = softmax((teacher[t * batch + i] - center) / teacher_temp)
+            # 0 log 0 is 0.
+            teacher_entropy -= float((p_t * np.log(np.maximum(p_t, 1e-300))).sum()) / (batch * 2)
+    return total, teacher_entropy, student_entropy, gradient
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("views", [2, 3, 6])
+@pytest.mark.parametrize("views", [2, 3, 6, 10])
 @pytest.mark.parametrize("out_dim", [2, 17, 256])
-@pytest.mark.parametrize(("student_temp", "teacher_temp"), [(0.1, 0.04), (0.1, 0.07), (0.5, 0.2)])
-def test_loss_equals_the_papers_formula(batch, views, out_dim, student_temp, teacher_temp):
+@pytest.mark.parametrize(
+    ("student_temp", "teacher_temp"),
+    [(0.1, 0.02), (0.1, 0.04), (0.1, 0.07), (0.5, 0.2), (1.0, 1.0)],
+)
+def test_loss_entropies_and_gradient_equal_the_papers_formula(
+    batch, views, out_dim, student_temp, teacher_temp
+):
     rng = np.random.default_rng((batch, views, out_dim))
-    student = rng.standard_normal((views * batch, out_dim))
-    teacher = rng.standard_normal((2 * batch, out_dim))
-    center = rng.standard_normal(out_dim) * 0.3
-    criterion = DINOLoss(out_dim, student_temp).double()
+    student = rng.standard_normal((views * batch, out_dim)).astype(np.float32)
+    teacher = rng.standard_normal((2 * batch, out_dim)).astype(np.float32)
+    center = (rng.standard_normal(out_dim) * 0.3).astype(np.float32)
+    criterion = DINOLoss(out_dim, student_temp)
     criterion.center.copy_(torch.from_numpy(center)[None])
-    terms = criterion(
-        torch.from_numpy(student).float(), torch.from_numpy(teacher).float(), views, teacher_temp
+    logits = torch.from_numpy(student).requires_grad_()
+    terms = criterion(logits, torch.from_numpy(teacher), views, teacher_temp)
+    terms.loss.backward()
+    arrays = (a.astype(np.float64) for a in (student, teacher, center))
+    loss, teacher_entropy, student_entropy, gradient = paper_terms(
+        *arrays, views, batch, student_temp, teacher_temp
     )
-    expected = paper_loss(student, teacher, center, views, batch, student_temp, teacher_temp)
-    assert terms.loss.item() == pytest.approx(expected, rel=2e-5)
+    assert terms.loss.item() == pytest.approx(loss, rel=2e-5)
+    assert terms.teacher_entropy.item() == pytest.approx(teacher_entropy, rel=1e-4, abs=1e-6)
+    assert terms.student_entropy.item() == pytest.approx(student_entropy, rel=1e-4)
+    assert terms.kl.item() == pytest.approx(loss - teacher_entropy, rel=1e-4, abs=1e-5)
+    np.testing.assert_allclose(logits.grad.numpy(), gradient, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_logits_in_half_precision_are_summed_in_single(dtype):
+    torch.manual_seed(4)
+    student, teacher = torch.randn(12, 512).to(dtype), torch.randn(6, 512).to(dtype)
+    half = DINOLoss(512)(student, teacher, 4, 0.04)
+    full = DINOLoss(512)(student.float(), teacher.float(), 4, 0.04)
+    assert half.loss.dtype == torch.float32
+    assert half.loss.item() == full.loss.item()
+
+
+def test_the_centre_of_several_batches_is_that_of_their_union():
+    torch.manual_seed(5)
+    logits = torch.randn(12, 7)
+    whole, parts = DINOLoss(7), DINOLoss(7)
+    whole.update_center(logits)
+    means = torch.stack([part.mean(dim=0, keepdim=True) for part in logits.chunk(3)])
+    parts.move_center(means.mean(dim=0))
+    torch.testing.assert_close(whole.center, parts.center)
 
 
 def test_a_teacher_view_is_compared_with_every_student_view_but_itself():
