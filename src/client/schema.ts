@@ -24,6 +24,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections/{collection}/search/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search by a batch of queries
+         * @description Several searches at once; their images go through the model together. Each stands for itself: what is wrong with
+         *     one is in its place, and the others are answered.
+         */
+        post: operations["searchBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{collection}/classify": {
         parameters: {
             query?: never;
@@ -275,6 +296,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections/{collection}/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count images
+         * @description How many images match a filter.
+         */
+        post: operations["countImages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{collection}/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count the values of a field
+         * @description The values of a metadata field, and how many images have each.
+         */
+        post: operations["countValues"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{collection}/images/{id}/explain": {
         parameters: {
             query?: never;
@@ -503,6 +564,7 @@ export interface components {
         Metadata: {
             [key: string]: components["schemas"]["MetadataValue"];
         };
+        FilterScalar: string | number | boolean;
         SearchResult: {
             id: string;
             /**
@@ -511,9 +573,13 @@ export interface components {
              */
             score: number;
             metadata: components["schemas"]["Metadata"];
+            /** @description With `groupBy`: the value that the result stands for. */
+            group?: components["schemas"]["FilterScalar"];
+            /** @description Where `withVectors` asks for it: unit length; numbers, or base64 of little-endian float32. */
+            vector?: number[] | string;
         };
         SearchResponse: {
-            /** @description Nearest first. */
+            /** @description Nearest first; with `groupBy` group after group; with `diversity` in the order of their choice. */
             results: components["schemas"]["SearchResult"][];
             model: string;
             /**
@@ -522,11 +588,16 @@ export interface components {
              */
             tookMs: number;
         };
+        /**
+         * @description How vectors are written: lists of numbers, or base64 of little-endian float32.
+         * @enum {string}
+         */
+        VectorEncoding: "float" | "base64";
         /** @description Options of a query image sent as it is. */
         SearchOptions: {
             /**
              * Format: int32
-             * @description Neighbours wanted. Default 10 (classify: 20).
+             * @description Neighbours wanted, with `groupBy` groups. Default 10 (classify: 20).
              */
             k?: number;
             /**
@@ -547,17 +618,43 @@ export interface components {
              * @description Cosine similarity below which nothing is returned, -1..1.
              */
             minScore?: number;
+            /**
+             * Format: int32
+             * @description Hits (with `groupBy` groups) left out from the top, for the pages after the first. Default 0; `offset` + `k` is
+             *     10,000 at most, and 1000 with `suppressDuplicates` or `diversity`.
+             */
+            offset?: number;
+            /**
+             * Format: double
+             * @description Cosine from which an image is a copy of another: copies of a better hit are left out, and `k` is still filled.
+             */
+            suppressDuplicates?: number;
+            /**
+             * @description Metadata field: `k` groups of images with one value of it, best group first. A list counts for each element;
+             *     images without the field are left out.
+             */
+            groupBy?: string;
+            /**
+             * Format: int32
+             * @description Hits of each group. Default 1; `k` * `groupSize` is 10,000 at most. Only with `groupBy`.
+             */
+            groupSize?: number;
+            /** @description Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
+            withVectors?: components["schemas"]["VectorEncoding"];
             /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
             region?: string;
             /** @description Id of a stored image to search by, in place of a body. */
             id?: string;
             /** @description A filter as JSON text. */
             filter?: string;
+            /** @description Results that differ from each other, as JSON text: `{"lambda": 0.5, "candidates": 100}`, both optional. */
+            diversity?: string;
         };
         /**
          * @description A condition on metadata: either one combination (`and`, `or`, `not`), or `field` with one or more
          *     operators that must all hold. A list field matches when any one of its elements satisfies `eq`, `in`
-         *     and the bounds together. Values of different types never match. Images without the field match only
+         *     and the bounds together. Values of different types never match. Texts are compared as they are; as dates only
+         *     with `{"date": ...}`, which stands beside no other type in one condition. Images without the field match only
          *     `exists: false` and `not`.
          *
          *     An empty condition is refused, and so are empty `and` and `or`. At most 16 levels, 256 conditions and
@@ -588,23 +685,45 @@ export interface components {
             /** @description Name of the metadata field the operators below look at. */
             field?: string;
             /** @description Equal to. */
-            eq?: components["schemas"]["FilterScalar"];
+            eq?: components["schemas"]["FilterValue"];
             /** @description The field is there, and neither it nor an element of its list is equal; so a list matches only without it. */
-            ne?: components["schemas"]["FilterScalar"];
+            ne?: components["schemas"]["FilterValue"];
             /** @description Equal to one of; an empty list matches nothing. */
-            in?: components["schemas"]["FilterScalar"][];
-            /** @description Greater than (numbers by value, texts by code point). */
-            gt?: string | number;
+            in?: components["schemas"]["FilterValue"][];
+            /** @description Greater than (numbers by value, texts by code point, dates by instant). */
+            gt?: components["schemas"]["FilterBound"];
             /** @description Greater than or equal. */
-            gte?: string | number;
+            gte?: components["schemas"]["FilterBound"];
             /** @description Less than. */
-            lt?: string | number;
+            lt?: components["schemas"]["FilterBound"];
             /** @description Less than or equal. */
-            lte?: string | number;
+            lte?: components["schemas"]["FilterBound"];
             /** @description The field is there (true) or not (false). */
             exists?: boolean;
         };
-        FilterScalar: string | number | boolean;
+        /** @description A point in time to compare with. */
+        FilterDate: {
+            /**
+             * @description ISO 8601, e.g. `2024-05-01` or `2024-05-01T10:00:00+02:00`; UTC where no offset is given. Texts in the metadata
+             *     that are such dates are compared as instants, to the millisecond; all other values never match.
+             */
+            date: string;
+        };
+        FilterValue: components["schemas"]["FilterScalar"] | components["schemas"]["FilterDate"];
+        FilterBound: string | number | components["schemas"]["FilterDate"];
+        /** @description Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): results that differ from each other. */
+        DiversityOptions: {
+            /**
+             * Format: double
+             * @description 1: nearest first; 0: as different as can be. Default 0.5.
+             */
+            lambda?: number;
+            /**
+             * Format: int32
+             * @description The best so many are chosen from; at least `offset` + `k`. Default 100.
+             */
+            candidates?: number;
+        };
         /** @description An image that a collection holds. */
         StoredImageReference: {
             collection: string;
@@ -628,7 +747,7 @@ export interface components {
         SearchRequest: {
             /**
              * Format: int32
-             * @description Neighbours wanted. Default 10 (classify: 20).
+             * @description Neighbours wanted, with `groupBy` groups. Default 10 (classify: 20).
              */
             k?: number;
             /**
@@ -649,6 +768,29 @@ export interface components {
              * @description Cosine similarity below which nothing is returned, -1..1.
              */
             minScore?: number;
+            /**
+             * Format: int32
+             * @description Hits (with `groupBy` groups) left out from the top, for the pages after the first. Default 0; `offset` + `k` is
+             *     10,000 at most, and 1000 with `suppressDuplicates` or `diversity`.
+             */
+            offset?: number;
+            /**
+             * Format: double
+             * @description Cosine from which an image is a copy of another: copies of a better hit are left out, and `k` is still filled.
+             */
+            suppressDuplicates?: number;
+            /**
+             * @description Metadata field: `k` groups of images with one value of it, best group first. A list counts for each element;
+             *     images without the field are left out.
+             */
+            groupBy?: string;
+            /**
+             * Format: int32
+             * @description Hits of each group. Default 1; `k` * `groupSize` is 10,000 at most. Only with `groupBy`.
+             */
+            groupSize?: number;
+            /** @description Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
+            withVectors?: components["schemas"]["VectorEncoding"];
             image?: components["schemas"]["ImageReference"];
             /** @description The part of `image` to look for; default: all of it. */
             region?: components["schemas"]["QueryRegion"];
@@ -661,6 +803,29 @@ export interface components {
             /** @description Ids of images to be far from: their mean is taken away. They are not among the results. */
             negative?: string[];
             filter?: components["schemas"]["Filter"];
+            /** @description Results that differ from each other, in the order of their choice; not with `groupBy`. */
+            diversity?: components["schemas"]["DiversityOptions"];
+        };
+        /** @description What became of one query. */
+        SearchBatchItem: {
+            /** @description As in the answer of a single search; empty where the query failed. */
+            results: components["schemas"]["SearchResult"][];
+            /** @description Why it failed. */
+            error?: components["schemas"]["Problem"];
+        };
+        SearchBatchResponse: {
+            /** @description One for each query, in order. */
+            answers: components["schemas"]["SearchBatchItem"][];
+            model: string;
+            /**
+             * Format: double
+             * @description Time on the server in ms, for all of them.
+             */
+            tookMs: number;
+        };
+        SearchBatchRequest: {
+            /** @description Each as `POST .../search` takes it in JSON. */
+            queries: components["schemas"]["SearchRequest"][];
         };
         Vote: {
             label: string;
@@ -682,7 +847,7 @@ export interface components {
         ClassifyOptions: {
             /**
              * Format: int32
-             * @description Neighbours wanted. Default 10 (classify: 20).
+             * @description Neighbours wanted, with `groupBy` groups. Default 10 (classify: 20).
              */
             k?: number;
             /**
@@ -715,7 +880,7 @@ export interface components {
         ClassifyRequest: {
             /**
              * Format: int32
-             * @description Neighbours wanted. Default 10 (classify: 20).
+             * @description Neighbours wanted, with `groupBy` groups. Default 10 (classify: 20).
              */
             k?: number;
             /**
@@ -1065,7 +1230,7 @@ export interface components {
             /** @description The latest first: all that wait or run, and the latest 100 that finished. */
             jobs: components["schemas"]["JobResource"][];
         };
-        /** @description A stored image, without its bytes and its vector. */
+        /** @description A stored image, without its bytes. */
         ImageResource: {
             /** @description Unique in its collection; the SHA-256 of the content where the caller gave none. */
             id: string;
@@ -1093,6 +1258,8 @@ export interface components {
             createdAt: string;
             /** @description ISO 8601, UTC. */
             updatedAt: string;
+            /** @description Where `withVectors` asks for it: unit length; numbers, or base64 of little-endian float32. */
+            vector?: number[] | string;
         };
         ImageListResponse: {
             /** @description In ascending order of id. */
@@ -1151,6 +1318,56 @@ export interface components {
             metadata: {
                 [key: string]: string | number | boolean | string[] | number[] | (null);
             };
+        };
+        CountResponse: {
+            /**
+             * Format: double
+             * @description Images that match the filter.
+             */
+            count: number;
+        };
+        CountRequest: {
+            /** @description Default: all images. */
+            filter?: components["schemas"]["Filter"];
+        };
+        FacetCount: {
+            /** @description With its type: `1`, `"1"` and `true` are three values. */
+            value: components["schemas"]["FilterScalar"];
+            /**
+             * Format: double
+             * @description Images that have it; a list counts for each different element.
+             */
+            count: number;
+        };
+        FacetResponse: {
+            /** @description Most frequent first; equal counts with numbers before texts before booleans, each ascending. */
+            values: components["schemas"]["FacetCount"][];
+            /**
+             * Format: double
+             * @description Different values that there are.
+             */
+            distinct: number;
+            /**
+             * Format: double
+             * @description Images that match the filter.
+             */
+            total: number;
+            /**
+             * Format: double
+             * @description Those of them without the field.
+             */
+            missing: number;
+        };
+        FacetRequest: {
+            /** @description Metadata field. */
+            field: string;
+            /** @description Default: all images. */
+            filter?: components["schemas"]["Filter"];
+            /**
+             * Format: int32
+             * @description Values wanted, the most frequent. Default 100.
+             */
+            limit?: number;
         };
         PatchGrid: {
             /**
@@ -1574,7 +1791,7 @@ export interface operations {
     search: {
         parameters: {
             query?: {
-                /** @description Neighbours wanted. Default 10 (classify: 20). */
+                /** @description Neighbours wanted, with `groupBy` groups. Default 10 (classify: 20). */
                 k?: number;
                 /** @description HNSW candidates kept while searching; default: the collection's. */
                 ef?: number;
@@ -1587,12 +1804,30 @@ export interface operations {
                 regionVector?: "crop" | "tokens";
                 /** @description Cosine similarity below which nothing is returned, -1..1. */
                 minScore?: number;
+                /**
+                 * @description Hits (with `groupBy` groups) left out from the top, for the pages after the first. Default 0; `offset` + `k` is
+                 *     10,000 at most, and 1000 with `suppressDuplicates` or `diversity`.
+                 */
+                offset?: number;
+                /** @description Cosine from which an image is a copy of another: copies of a better hit are left out, and `k` is still filled. */
+                suppressDuplicates?: number;
+                /**
+                 * @description Metadata field: `k` groups of images with one value of it, best group first. A list counts for each element;
+                 *     images without the field are left out.
+                 */
+                groupBy?: string;
+                /** @description Hits of each group. Default 1; `k` * `groupSize` is 10,000 at most. Only with `groupBy`. */
+                groupSize?: number;
+                /** @description Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
+                withVectors?: components["schemas"]["VectorEncoding"];
                 /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
                 region?: string;
                 /** @description Id of a stored image to search by, in place of a body. */
                 id?: string;
                 /** @description A filter as JSON text. */
                 filter?: string;
+                /** @description Results that differ from each other, as JSON text: `{"lambda": 0.5, "candidates": 100}`, both optional. */
+                diversity?: string;
             };
             header?: never;
             path: {
@@ -1713,10 +1948,108 @@ export interface operations {
             };
         };
     };
+    searchBatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SearchBatchRequest"];
+            };
+        };
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchBatchResponse"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection or the image is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection's model is not loaded */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     classify: {
         parameters: {
             query?: {
-                /** @description Neighbours wanted. Default 10 (classify: 20). */
+                /** @description Neighbours wanted, with `groupBy` groups. Default 10 (classify: 20). */
                 k?: number;
                 /** @description HNSW candidates kept while searching; default: the collection's. */
                 ef?: number;
@@ -2563,6 +2896,8 @@ export interface operations {
                 cursor?: string;
                 /** @description a filter as JSON text */
                 filter?: string;
+                /** @description give the images' vectors: as lists of numbers, or as base64 of little-endian float32 */
+                withVectors?: components["schemas"]["VectorEncoding"];
             };
             header?: never;
             path: {
@@ -2754,7 +3089,10 @@ export interface operations {
     };
     getImage: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description give its vector: as a list of numbers, or as base64 of little-endian float32 */
+                withVectors?: components["schemas"]["VectorEncoding"];
+            };
             header?: never;
             path: {
                 collection: string;
@@ -3223,6 +3561,184 @@ export interface operations {
             };
             /** @description The collection or the image is not there */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    countImages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CountRequest"];
+            };
+        };
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountResponse"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    countValues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FacetRequest"];
+            };
+        };
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FacetResponse"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

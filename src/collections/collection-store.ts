@@ -1,4 +1,4 @@
-import type { Filter, Metadata, MetadataValue } from './filter.js';
+import type { Filter, FilterScalar, Metadata, MetadataValue } from './filter.js';
 
 /** Settings that a collection is created with; they never change afterwards. */
 export interface CollectionSettings {
@@ -42,6 +42,17 @@ export interface StoredImage {
   readonly updatedAt: string;
 }
 
+/** An image that was asked for with or without its vector. */
+export interface FoundImage extends StoredImage {
+  /** Unit length; only where it was asked for. */
+  readonly vector?: Float32Array;
+}
+
+export interface ImageOptions {
+  /** Give its vector, too. Default false. */
+  readonly withVector?: boolean;
+}
+
 export interface NewImage {
   readonly id: string;
   readonly metadata: Metadata;
@@ -75,10 +86,12 @@ export interface ListQuery {
   /** `nextCursor` of the page before. */
   readonly cursor?: string;
   readonly filter?: Filter;
+  /** Give the images' vectors, too. Default false. */
+  readonly withVectors?: boolean;
 }
 
 export interface ImagePage {
-  readonly images: StoredImage[];
+  readonly images: FoundImage[];
   /** Null at the end. Images are in ascending order of id (by Unicode code point). */
   readonly nextCursor: string | null;
 }
@@ -86,8 +99,14 @@ export interface ImagePage {
 export interface SearchQuery {
   /** `dimension` finite elements, not all zero. */
   readonly vector: Float32Array;
-  /** Neighbours wanted, 1..1000. */
+  /** Neighbours wanted, 1..1000; with `groupBy` groups wanted. */
   readonly k: number;
+  /**
+   * Hits, or groups, left out from the top; default 0, `offset + k` at most 10,000. The pages of a scan
+   * put together are the one long answer; a graph is looked into deeper for later pages and may repeat
+   * or miss an image between two of them.
+   */
+  readonly offset?: number;
   /** HNSW candidates; default the collection's. */
   readonly ef?: number;
   /**
@@ -100,6 +119,60 @@ export interface SearchQuery {
   readonly minScore?: number;
   /** Ids never returned, e.g. the query's own; unknown ones are ignored. At most 10,000. */
   readonly excludeIds?: readonly string[];
+  /**
+   * Cosine, 0..1, from which an image is a copy of another: a copy of a better hit is no hit. The ranking
+   * is gone through from the top, and only what is kept counts as a better hit. Then `offset + k` is at
+   * most 1000.
+   */
+  readonly suppressDuplicates?: number;
+  /** Chooses hits that differ from each other (MMR) and gives them in the order of the choice. Not with `groupBy`. */
+  readonly diversity?: Diversity;
+  /**
+   * Metadata field: the answer has `k` groups, each of the images with one value of the field, in order
+   * of their best hit and its hits together. An image with a list is in the group of each element; one
+   * without the field is in none. Values of different types are different.
+   */
+  readonly groupBy?: string;
+  /** Hits of each group, 1..100, `k * groupSize` at most 10,000. Default 1: the best. Only with `groupBy`. */
+  readonly groupSize?: number;
+  /** Give the hits' vectors, too. Default false. */
+  readonly withVectors?: boolean;
+}
+
+/**
+ * Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): hits are chosen one by one, each the
+ * candidate with the highest `lambda * score - (1 - lambda) * (highest cosine with a hit chosen before)`.
+ */
+export interface Diversity {
+  /** 1: nearest first; 0: as different as can be. 0..1, default 0.5. */
+  readonly lambda?: number;
+  /** The best so many are candidates; at least `offset + k`, which is at most 1000. 1..1000, default 100. */
+  readonly candidates?: number;
+}
+
+export interface FacetQuery {
+  /** Metadata field. */
+  readonly field: string;
+  readonly filter?: Filter;
+  /** Values wanted, 1..1000. */
+  readonly limit: number;
+}
+
+export interface FacetValue {
+  readonly value: FilterScalar;
+  /** Images that have it, in a list too. */
+  readonly count: number;
+}
+
+export interface Facets {
+  /** Most frequent first; equal counts with numbers before texts before booleans, each ascending. */
+  readonly values: FacetValue[];
+  /** Different values that there are. */
+  readonly distinct: number;
+  /** Images that match the filter. */
+  readonly total: number;
+  /** Those of them without the field. */
+  readonly missing: number;
 }
 
 export interface SearchHit {
@@ -107,6 +180,10 @@ export interface SearchHit {
   /** Cosine similarity, -1..1; bigger is closer. */
   readonly score: number;
   readonly metadata: Metadata;
+  /** With `groupBy`: the value of the field that the hit stands for. */
+  readonly group?: FilterScalar;
+  /** Unit length; only where it was asked for. */
+  readonly vector?: Float32Array;
 }
 
 /**
@@ -115,7 +192,8 @@ export interface SearchHit {
  * Promises, kept by every implementation and checked by `test/contracts/collection-store.ts`:
  * - a resolved write is on disk and survives SIGKILL; a rejected one changed nothing;
  * - the vectors and metadata are the truth, an index is derived from them and can be rebuilt;
- * - search returns k hits whenever k images match;
+ * - search returns k hits, or groups, whenever there are as many that match and reach `minScore`, whatever
+ *   is excluded, suppressed or skipped by `offset`; by the graph alone (`exact: false`) `minScore` cuts what it found;
  * - failures are `DinoError`s: `not-found`, `conflict`, `invalid-request`.
  */
 export interface CollectionStore {
@@ -137,7 +215,7 @@ export interface CollectionStore {
    */
   putImages(collection: string, images: readonly NewImage[]): Promise<PutOutcome[]>;
   /** @throws not-found */
-  getImage(collection: string, id: string): Promise<StoredImage>;
+  getImage(collection: string, id: string, options?: ImageOptions): Promise<FoundImage>;
   /** The ones of `ids` that are there, in no order. For upserts that can skip what did not change. */
   findImages(collection: string, ids: readonly string[]): Promise<StoredImage[]>;
   /** The original bytes. @throws not-found */
@@ -152,8 +230,13 @@ export interface CollectionStore {
   /** @throws not-found */
   deleteImage(collection: string, id: string): Promise<void>;
 
-  /** Nearest first; equal scores in ascending order of id. */
+  /** Nearest first, unless `groupBy` or `diversity` says otherwise; equal scores in ascending order of id. */
   search(collection: string, query: SearchQuery): Promise<SearchHit[]>;
+
+  /** Images that match; all where there is no filter. */
+  countImages(collection: string, filter?: Filter): Promise<number>;
+  /** Values of a metadata field with the number of images that have them; a list counts for each different element. */
+  facets(collection: string, query: FacetQuery): Promise<Facets>;
 
   /** Saves derived data and closes the files. Nothing may be called afterwards. */
   close(): Promise<void>;

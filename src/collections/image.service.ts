@@ -6,6 +6,8 @@ import type { ImageReader } from '../vision/image-reader.js';
 import type { CollectionService } from './collection.service.js';
 import type {
   CollectionStore,
+  FoundImage,
+  ImageOptions,
   ImagePage,
   ListQuery,
   MetadataPatch,
@@ -95,8 +97,8 @@ export class ImageService {
     });
   }
 
-  get(collection: string, id: string): Promise<StoredImage> {
-    return this.#store.getImage(collection, id);
+  get(collection: string, id: string, options?: ImageOptions): Promise<FoundImage> {
+    return this.#store.getImage(collection, id, options);
   }
 
   list(collection: string, query: ListQuery): Promise<ImagePage> {

@@ -1,8 +1,9 @@
+import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Region, RegionVector } from '../inference/region.js';
 import type { Model } from '../models/model-registry.js';
 import type { CollectionService } from './collection.service.js';
-import type { CollectionStore, SearchHit } from './collection-store.js';
+import type { Collection, CollectionStore, SearchHit, SearchQuery } from './collection-store.js';
 import type { Filter } from './filter.js';
 import { toUnitVector } from './unit-vector.js';
 
@@ -24,6 +25,20 @@ export interface NeighbourOptions {
   readonly ef?: number;
   readonly exact?: boolean;
   readonly filter?: Filter;
+}
+
+/** Everything about a search but what is looked for; `k` is 10 by default. */
+export type SearchSettings = Omit<SearchQuery, 'vector' | 'excludeIds' | 'k'> & { readonly k?: number };
+
+export interface AskedSearch {
+  readonly query: Query;
+  readonly options: SearchSettings;
+}
+
+export interface BatchAnswer {
+  /** One per search in order, or what is wrong with it. */
+  readonly answers: (SearchHit[] | DinoError)[];
+  readonly model: string;
 }
 
 export interface SearchAnswer {
@@ -59,24 +74,52 @@ export class SearchService {
   async search(
     collectionName: string,
     query: Query,
-    options: NeighbourOptions & { readonly minScore?: number },
+    options: SearchSettings,
     signal?: AbortSignal,
   ): Promise<SearchAnswer> {
     const { collection, model } = await this.#resolve(collectionName, query);
-    const { vector, excludeIds } = await this.#vector(
-      collectionName,
-      collection.dimension,
-      model,
-      query,
-      signal,
+    const embed: Embed = async (bytes) => {
+      const [embedding] = await this.#embeddings.embedAll([bytes], model!, signal);
+      return embedding!.vector;
+    };
+    return {
+      hits: await this.#find({ collection, model, embed }, query, options, signal),
+      model: collection.model,
+    };
+  }
+
+  /**
+   * Several searches, each by itself good or not. Their images are embedded together.
+   *
+   * @param asked searches, or what is wrong with them already
+   * @throws DinoError not-found for the collection; conflict when an image is asked for and the model is not there;
+   *   overloaded and not-ready, after which the whole is to be tried again
+   */
+  async searchMany(
+    collectionName: string,
+    asked: readonly (AskedSearch | DinoError)[],
+    signal?: AbortSignal,
+  ): Promise<BatchAnswer> {
+    const image = asked.find((search): search is AskedSearch => 'query' in search && 'image' in search.query);
+    const { collection, model } = image
+      ? await this.#collections.getWithModel(collectionName)
+      : { collection: await this.#collections.get(collectionName), model: undefined };
+    const whole = asked.flatMap((search) =>
+      'query' in search && 'image' in search.query && search.query.region === undefined ? search.query : [],
     );
-    const hits = await this.#store.search(collectionName, {
-      ...options,
-      k: options.k ?? 10,
-      vector,
-      excludeIds,
-    });
-    return { hits, model: collection.model };
+    const answer = ({ query, options }: AskedSearch, embed: Embed): Promise<SearchHit[]> =>
+      this.#find({ collection, model, embed }, query, options, signal);
+    const ask = (embed: Embed) =>
+      Promise.all(
+        asked.map(async (search) => ('query' in search ? orError(() => answer(search, embed)) : search)),
+      );
+    const answers =
+      whole.length === 0
+        ? await ask(noImages)
+        : await model!.extractor.withPlaces(whole.length, () =>
+            ask(async (bytes) => (await this.#embeddings.embedPlaced(bytes, model!, signal)).vector),
+          );
+    return { answers, model: collection.model };
   }
 
   /**
@@ -106,21 +149,26 @@ export class SearchService {
       : { collection: await this.#collections.get(name) };
   }
 
+  async #find(
+    place: SearchedPlace,
+    query: Query,
+    options: SearchSettings,
+    signal: AbortSignal | undefined,
+  ): Promise<SearchHit[]> {
+    const { vector, excludeIds } = await this.#vector(place, query, signal);
+    return this.#store.search(place.collection.name, { ...options, k: options.k ?? 10, vector, excludeIds });
+  }
+
   async #vector(
-    collection: string,
-    dimension: number,
-    model: Model | undefined,
+    { collection: { name: collection, dimension }, model, embed }: SearchedPlace,
     query: Query,
     signal: AbortSignal | undefined,
   ): Promise<{ vector: Float32Array; excludeIds?: readonly string[] }> {
     if ('image' in query) {
       const { region, regionVector: by = 'crop' } = query;
-      if (region !== undefined) {
-        const options = { region, by };
-        return { vector: await this.#embeddings.embedRegion(query.image, model!, options, signal) };
-      }
-      const [embedding] = await this.#embeddings.embedAll([query.image], model!, signal);
-      return { vector: embedding!.vector };
+      if (region === undefined) return { vector: await embed(query.image) };
+      const options = { region, by };
+      return { vector: await this.#embeddings.embedRegion(query.image, model!, options, signal) };
     }
     if ('vector' in query)
       return { vector: toUnitVector(Float32Array.from(query.vector), dimension, 'The vector') };
@@ -140,6 +188,31 @@ export class SearchService {
       ),
       excludeIds: [...positive, ...negative],
     };
+  }
+}
+
+/** The embedding of a whole image. */
+type Embed = (image: Uint8Array) => Promise<Float32Array>;
+
+const noImages: Embed = () => Promise.reject(new Error('an image where none was expected'));
+
+interface SearchedPlace {
+  readonly collection: Collection;
+  /** There where an image is looked for. */
+  readonly model: Model | undefined;
+  readonly embed: Embed;
+}
+
+/**
+ * The outcome of one of several attempts: returns, not throws, what is wrong with this one alone. Where the service
+ * is overloaded or the model has gone the others fail too, and the client tries the whole request again.
+ */
+export async function orError<T>(attempt: () => Promise<T>): Promise<T | DinoError> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (error instanceof DinoError && error.code !== 'overloaded' && error.code !== 'not-ready') return error;
+    throw error;
   }
 }
 

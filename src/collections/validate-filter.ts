@@ -1,6 +1,7 @@
 import { isPlainObject, isWellFormed, refuse, show } from './input-checks.js';
 import { validateFieldName } from './validate-image.js';
-import type { Filter, FilterScalar } from './filter.js';
+import type { Filter, FilterValue } from './filter.js';
+import { toInstant } from './instant.js';
 
 /** Levels of `and`, `or` and `not`, the outermost condition being level 1. */
 export const MAX_FILTER_DEPTH = 16;
@@ -66,18 +67,18 @@ class FilterCheck {
     const filter: Filter = { field: validateFieldName(input['field']) };
     if (given.length === 1)
       refuse(`${at} has a "field" but no operator; give one of ${OPERATORS.join(', ')}.`);
-    if (given.includes('eq')) filter.eq = this.scalar(input['eq'], `${at}.eq`);
-    if (given.includes('ne')) filter.ne = this.scalar(input['ne'], `${at}.ne`);
+    if (given.includes('eq')) filter.eq = this.value(input['eq'], `${at}.eq`);
+    if (given.includes('ne')) filter.ne = this.value(input['ne'], `${at}.ne`);
     if (given.includes('in')) {
       const values = input['in'];
       if (!Array.isArray(values)) refuse(`${at}.in must be a list, but it is ${show(values)}.`);
-      filter.in = Array.from(values as unknown[], (value, index) => this.scalar(value, `${at}.in[${index}]`));
+      filter.in = Array.from(values as unknown[], (value, index) => this.value(value, `${at}.in[${index}]`));
     }
     for (const range of RANGES) {
       if (!given.includes(range)) continue;
-      const bound = this.scalar(input[range], `${at}.${range}`);
+      const bound = this.value(input[range], `${at}.${range}`);
       if (typeof bound === 'boolean')
-        refuse(`${at}.${range} must be a number or a text; booleans have no order.`);
+        refuse(`${at}.${range} must be a number, a text or a date; booleans have no order.`);
       filter[range] = bound;
     }
     if (given.includes('exists')) {
@@ -86,14 +87,31 @@ class FilterCheck {
         refuse(`${at}.exists must be true or false, but it is ${show(exists)}.`);
       filter.exists = exists;
     }
+    const ofElement = [filter.eq, ...(filter.in ?? []), ...RANGES.map((range) => filter[range])];
+    const kinds = new Set(
+      ofElement.filter((value) => value !== undefined).map((value) => typeof value === 'object'),
+    );
+    if (kinds.size > 1) {
+      refuse(`${at} compares with dates and with other values at once; write a condition for each.`);
+    }
     return filter;
   }
 
-  private scalar(value: unknown, at: string): FilterScalar {
+  private value(value: unknown, at: string): FilterValue {
     if (++this.values > MAX_FILTER_VALUES) refuse(`The filter has more than ${MAX_FILTER_VALUES} values.`);
     if (typeof value === 'boolean') return value;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
     if (typeof value === 'string' && isWellFormed(value)) return value;
-    refuse(`${at} must be a text, a finite number or a boolean, but it is ${show(value)}.`);
+    if (isPlainObject(value) && Object.keys(value).join() === 'date') return this.date(value['date'], at);
+    refuse(
+      `${at} must be a text, a finite number, a boolean or a date as {"date": "2024-05-01"}, but it is ${show(value)}.`,
+    );
+  }
+
+  private date(date: unknown, at: string): FilterValue {
+    if (typeof date === 'string' && toInstant(date) !== undefined) return { date };
+    refuse(
+      `${at}.date must be a date in ISO 8601 such as "2024-05-01" or "2024-05-01T10:00:00+02:00", but it is ${show(date)}.`,
+    );
   }
 }

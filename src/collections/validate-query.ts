@@ -1,9 +1,17 @@
-import { checkInteger, refuse, show } from './input-checks.js';
+import { checkInteger, isPlainObject, refuse, show } from './input-checks.js';
 import { validateFilter } from './validate-filter.js';
-import type { ListQuery, SearchQuery } from './collection-store.js';
+import { validateFieldName } from './validate-image.js';
+import type { Diversity, FacetQuery, ListQuery, SearchQuery } from './collection-store.js';
 
 export const MAX_LIST_LIMIT = 1000;
 export const MAX_K = 1000;
+/** Hits or groups down to the last one wanted. */
+export const MAX_DEPTH = 10_000;
+/** The same where hits are compared with each other. */
+export const MAX_COMPARED = 1000;
+export const MAX_GROUP_SIZE = 100;
+export const MAX_GROUPED_HITS = 10_000;
+export const MAX_FACET_VALUES = 1000;
 export const MAX_EF = 4096;
 export const MAX_EXCLUDED_IDS = 10_000;
 
@@ -19,6 +27,7 @@ export function validateListQuery(query: ListQuery): ListQuery {
     limit: checkInteger(query.limit, 'limit', 1, MAX_LIST_LIMIT),
     cursor: query.cursor,
     filter: query.filter === undefined ? undefined : validateFilter(query.filter),
+    withVectors: query.withVectors === true,
   };
 }
 
@@ -35,9 +44,7 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
   if (!(vector instanceof Float32Array)) refuse(`vector must be a Float32Array, but it is ${show(vector)}.`);
   if (exact !== undefined && typeof exact !== 'boolean')
     refuse(`exact must be true or false, but it is ${show(exact)}.`);
-  if (minScore !== undefined && !(typeof minScore === 'number' && minScore >= -1 && minScore <= 1)) {
-    refuse(`minScore must be a number between -1 and 1, but it is ${show(minScore)}.`);
-  }
+  if (minScore !== undefined) checkNumber(minScore, 'minScore', -1, 1);
   const excludeIds: unknown = query.excludeIds ?? [];
   if (!Array.isArray(excludeIds) || excludeIds.some((id) => typeof id !== 'string')) {
     refuse('excludeIds must be a list of ids.');
@@ -45,13 +52,67 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
   if (excludeIds.length > MAX_EXCLUDED_IDS) {
     refuse(`excludeIds has at most ${MAX_EXCLUDED_IDS} ids, but this has ${excludeIds.length}.`);
   }
+  const k = checkInteger(query.k, 'k', 1, MAX_K);
+  const comparing = query.diversity !== undefined ? 'diversity' : 'suppressDuplicates';
+  const deepest = query[comparing] === undefined ? MAX_DEPTH : MAX_COMPARED;
+  const offset = checkInteger(query.offset ?? 0, 'offset', 0, MAX_DEPTH);
+  if (offset + k > deepest) {
+    const why = deepest === MAX_DEPTH ? '' : ` with ${comparing}`;
+    refuse(`offset + k is at most ${deepest}${why}, but it is ${offset + k}.`);
+  }
+  const threshold = query.suppressDuplicates;
+  if (threshold !== undefined) checkNumber(threshold, 'suppressDuplicates', 0, 1);
   return {
     vector,
-    k: checkInteger(query.k, 'k', 1, MAX_K),
+    k,
+    offset,
+    suppressDuplicates: threshold,
+    diversity: query.diversity === undefined ? undefined : validateDiversity(query.diversity),
+    ...validateGrouping(query, k),
+    withVectors: query.withVectors === true,
     ef: ef === undefined ? undefined : checkInteger(ef, 'ef', 1, MAX_EF),
     exact,
     filter: query.filter === undefined ? undefined : validateFilter(query.filter),
     minScore,
     excludeIds: excludeIds as string[],
   };
+}
+
+/** @throws invalid-request */
+export function validateFacetQuery(query: FacetQuery): FacetQuery {
+  return {
+    field: validateFieldName(query.field),
+    filter: query.filter === undefined ? undefined : validateFilter(query.filter),
+    limit: checkInteger(query.limit, 'limit', 1, MAX_FACET_VALUES),
+  };
+}
+
+function validateDiversity(diversity: unknown): Diversity {
+  if (!isPlainObject(diversity)) refuse(`diversity must be an object, but it is ${show(diversity)}.`);
+  const { lambda, candidates } = diversity;
+  return {
+    lambda: lambda === undefined ? undefined : checkNumber(lambda, 'diversity.lambda', 0, 1),
+    candidates:
+      candidates === undefined
+        ? undefined
+        : checkInteger(candidates, 'diversity.candidates', 1, MAX_COMPARED),
+  };
+}
+
+function validateGrouping(query: SearchQuery, k: number): Pick<SearchQuery, 'groupBy' | 'groupSize'> {
+  if (query.groupBy === undefined) {
+    if (query.groupSize !== undefined) refuse('groupSize needs groupBy: the metadata field to group by.');
+    return {};
+  }
+  if (query.diversity !== undefined) refuse('diversity and groupBy do not go together; choose one of them.');
+  const groupSize = checkInteger(query.groupSize ?? 1, 'groupSize', 1, MAX_GROUP_SIZE);
+  if (k * groupSize > MAX_GROUPED_HITS)
+    refuse(`k * groupSize is at most ${MAX_GROUPED_HITS}, but it is ${k * groupSize}.`);
+  return { groupBy: validateFieldName(query.groupBy), groupSize };
+}
+
+function checkNumber(value: unknown, name: string, min: number, max: number): number {
+  if (typeof value !== 'number' || !(value >= min && value <= max))
+    refuse(`${name} must be a number between ${min} and ${max}, but it is ${show(value)}.`);
+  return value;
 }

@@ -5,6 +5,7 @@ import { CollectionsController } from './controllers/collections.controller.js';
 import { CorrespondencesController } from './controllers/correspondences.controller.js';
 import { EmbeddingsController } from './controllers/embeddings.controller.js';
 import { ExplainController } from './controllers/explain.controller.js';
+import { FacetsController } from './controllers/facets.controller.js';
 import { ImagesController } from './controllers/images.controller.js';
 import { JobsController } from './controllers/jobs.controller.js';
 import { MasksController } from './controllers/masks.controller.js';
@@ -41,7 +42,8 @@ export function createControllers({ config, store, jobs, services }: AppParts): 
     [ModelsController, () => new ModelsController(services.models)],
     [CollectionsController, () => new CollectionsController(services.collections)],
     [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],
-    [SearchController, () => new SearchController({ search: services.search, images })],
+    [SearchController, () => new SearchController({ search: services.search, images, maxImagesPerRequest })],
+    [FacetsController, () => new FacetsController(store)],
   ]);
   return {
     get<T>(type: unknown): T {

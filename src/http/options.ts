@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Diversity } from '../collections/collection-store.js';
 import type { Filter, Metadata } from '../collections/filter.js';
 import { validateFilter } from '../collections/validate-filter.js';
 import { DinoError } from '../errors.js';
@@ -39,6 +40,13 @@ export function parseBatchItems(
     );
   }
   return items;
+}
+
+const diversitySchema = z.strictObject({ lambda: z.number().optional(), candidates: z.number().optional() });
+
+/** Options of diversity in a query string; the store checks their ranges. @throws DinoError invalid-request */
+export function parseDiversity(text: string | undefined): Diversity | undefined {
+  return text === undefined ? undefined : check('diversity', diversitySchema, text);
 }
 
 const regionSchema = z.union([

@@ -32,6 +32,11 @@ export function toNumbers(vector: Float32Array): number[] {
   return Array.from(vector, (value) => Number(value.toPrecision(9)));
 }
 
+/** A vector in the form that was asked for; undefined where there is none. */
+export function encodeVector(vector: Float32Array | undefined, encoding: 'float' | 'base64' | undefined) {
+  return vector !== undefined && encoding === 'base64' ? toBase64(vector) : vector;
+}
+
 /** Little-endian float32, as OpenAI's `encoding_format: base64` has it. */
 export function toBase64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');

@@ -1,10 +1,12 @@
 import { describe } from 'vitest';
 import type { OpenStore } from './collection-fixtures.js';
 import { describeCollections } from './collection-store-collections.js';
+import { describeFacets } from './collection-store-facets.js';
 import { describeImages } from './collection-store-images.js';
 import { describeInput } from './collection-store-input.js';
 import { describeListing } from './collection-store-listing.js';
 import { describeSearch } from './collection-store-search.js';
+import { describeShaping } from './collection-store-shaping.js';
 
 /**
  * What every implementation of `CollectionStore` must do.
@@ -18,5 +20,7 @@ export function describeCollectionStore(name: string, openStore: OpenStore): voi
     describeInput(openStore);
     describeListing(openStore);
     describeSearch(openStore);
+    describeShaping(openStore);
+    describeFacets(openStore);
   });
 }

@@ -8,6 +8,7 @@ import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import type { EmbeddedStoreOptions } from '#dino/collections/embedded/embedded-collection-store.js';
+import { MIGRATIONS } from '#dino/collections/embedded/schema.js';
 import { createClusteredVectors, createRandom, image, settings } from './collection-fixtures.js';
 
 const EAST = [1, 0, 0, 0];
@@ -87,8 +88,28 @@ describe('the data folder', () => {
       message: expect.stringMatching(/newer version.*schema is 99/),
     });
     expect(before.equals(await readFile(join(dataDir, 'dino.sqlite')))).toBe(true);
-    edit('PRAGMA user_version = 1');
+    edit(`PRAGMA user_version = ${MIGRATIONS.length}`);
     expect(await (await openStore()).listCollections()).toHaveLength(1);
+  });
+
+  it('of the first version gets what filters read, from the metadata that is there', async () => {
+    const store = await openWithCollection();
+    const metadata = { class: 'cat', tags: ['a', 'b'], on: true, at: '2024-05-01' };
+    await store.putImages('c', [image('x', EAST, { metadata }), image('y', EAST)]);
+    await store.close();
+    edit(`DROP TRIGGER fields_of_new_image; DROP TRIGGER fields_of_changed_image;
+      DROP TRIGGER fields_of_deleted_image; DROP TABLE fields; PRAGMA user_version = 1`);
+    const again = await openStore();
+    for (const filter of [
+      { field: 'class', eq: 'cat' },
+      { field: 'tags', in: ['b'] },
+      { field: 'on', eq: true },
+      { field: 'at', lte: { date: '2024-05-01' } },
+    ])
+      expect(await again.countImages('c', filter)).toBe(1);
+    expect((await again.facets('c', { field: 'tags', limit: 9 })).distinct).toBe(2);
+    await again.deleteImage('c', 'x');
+    expect((await again.facets('c', { field: 'tags', limit: 9 })).distinct).toBe(0);
   });
 
   it('with something else in the place of the database is reported as damaged', async () => {

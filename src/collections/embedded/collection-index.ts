@@ -30,6 +30,8 @@ export interface IndexQuery {
   readonly matching: readonly number[] | undefined;
   /** Labels in the collection that are not to be found. */
   readonly excluded: ReadonlySet<number>;
+  /** Cosine below which nothing is found, -1..1; default -1. */
+  readonly minScore?: number;
 }
 
 /** The state of what is derived from a collection's vectors. */
@@ -103,10 +105,10 @@ export class CollectionIndex {
     });
   }
 
-  /** Nearest first, equal scores in ascending order of id; `k` of them wherever as many may be found. */
+  /** Nearest first, equal scores in ascending order of id; `k` of them wherever as many may be found and reach `minScore`. */
   search(query: IndexQuery): ScoredLabel[] {
     if (query.exact === false) this.asked = true;
-    const { vector, k, excluded } = query;
+    const { vector, k, excluded, minScore = -1 } = query;
     const matching = query.matching?.filter((label) => !excluded.has(label));
     const wanted = Math.max(query.ef, k) + excluded.size;
     const plan = planSearch({
@@ -120,9 +122,12 @@ export class CollectionIndex {
     if (plan === 'graph') {
       const found = this.searchGraph(vector, k, wanted, matching, excluded);
       const possible = matching?.length ?? this.vectors.size - excluded.size;
-      if (found.length >= Math.min(k, possible)) return found;
+      const good = found.filter(({ score }) => score >= minScore);
+      // Where minScore cuts the answer short, something that the graph missed may reach it.
+      const isShort = good.length < Math.min(k, possible) && query.exact !== false;
+      if (found.length >= Math.min(k, possible) && !isShort) return good;
     }
-    return this.vectors.nearest(vector, k, matching, excluded);
+    return this.vectors.nearest(vector, k, matching, excluded).filter(({ score }) => score >= minScore);
   }
 
   private searchGraph(

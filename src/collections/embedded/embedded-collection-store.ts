@@ -4,6 +4,10 @@ import type {
   Collection,
   CollectionSettings,
   CollectionStore,
+  FacetQuery,
+  Facets,
+  FoundImage,
+  ImageOptions,
   ImagePage,
   ListQuery,
   MetadataPatch,
@@ -14,10 +18,12 @@ import type {
   SearchQuery,
   StoredImage,
 } from '../collection-store.js';
+import type { Filter } from '../filter.js';
 import { checkInteger } from '../input-checks.js';
 import { validateCollectionName, validateSettings } from '../validate-collection.js';
 import { encodePatch, validateImageId, validateNewImage } from '../validate-image.js';
-import { validateListQuery, validateSearchQuery } from '../validate-query.js';
+import { validateFilter } from '../validate-filter.js';
+import { validateFacetQuery, validateListQuery, validateSearchQuery } from '../validate-query.js';
 import type { IndexStatus } from './collection-index.js';
 import { EngineThread } from './engine-thread.js';
 import type { CommitCounts } from './group-commit.js';
@@ -115,8 +121,13 @@ export class EmbeddedCollectionStore implements CollectionStore {
     return this.thread.call('putImages', [name, records], buffers);
   }
 
-  async getImage(collection: string, id: string): Promise<StoredImage> {
-    return this.thread.call('getImage', [validateCollectionName(collection), validateImageId(id)]);
+  async getImage(collection: string, id: string, options: ImageOptions = {}): Promise<FoundImage> {
+    const { withVector } = options;
+    return this.thread.call('getImage', [
+      validateCollectionName(collection),
+      validateImageId(id),
+      { withVector },
+    ]);
   }
 
   async findImages(collection: string, ids: readonly string[]): Promise<StoredImage[]> {
@@ -153,6 +164,15 @@ export class EmbeddedCollectionStore implements CollectionStore {
     const checked = validateSearchQuery(query);
     const vector = new Float32Array(checked.vector);
     return this.thread.call('search', [name, { ...checked, vector }], [vector.buffer]);
+  }
+
+  async countImages(collection: string, filter?: Filter): Promise<number> {
+    const name = validateCollectionName(collection);
+    return this.thread.call('countImages', [name, filter === undefined ? undefined : validateFilter(filter)]);
+  }
+
+  async facets(collection: string, query: FacetQuery): Promise<Facets> {
+    return this.thread.call('facets', [validateCollectionName(collection), validateFacetQuery(query)]);
   }
 
   /** What is derived from a collection and how complete it is; for metrics. @throws not-found */

@@ -6,6 +6,10 @@ import { DinoError } from '../../errors.js';
 import type {
   Collection,
   CollectionSettings,
+  FacetQuery,
+  Facets,
+  FoundImage,
+  ImageOptions,
   ImagePage,
   ListQuery,
   Picture,
@@ -14,6 +18,7 @@ import type {
   SearchQuery,
   StoredImage,
 } from '../collection-store.js';
+import type { Filter } from '../filter.js';
 import { show, refuse } from '../input-checks.js';
 import { decodeCursor, encodeCursor } from '../list-cursor.js';
 import { toUnitVector } from '../unit-vector.js';
@@ -23,6 +28,7 @@ import type { IndexStatus } from './collection-index.js';
 import { GraphFiles } from './graph-files.js';
 import { GroupCommit } from './group-commit.js';
 import type { CommitCounts, Settled } from './group-commit.js';
+import { searchHits } from './hit-search.js';
 import { SqliteCatalog } from './sqlite-catalog.js';
 import type { CollectionRow } from './sqlite-catalog.js';
 
@@ -169,8 +175,9 @@ export class Engine {
     return changes.map((change) => change.outcome);
   }
 
-  getImage(name: string, id: string): StoredImage {
-    return this.catalog.findImage(this.get(name).row.row, id) ?? missing(name, id);
+  getImage(name: string, id: string, options: ImageOptions = {}): FoundImage {
+    const image = this.catalog.findImage(this.get(name).row.row, id) ?? missing(name, id);
+    return options.withVector === true ? this.withVector(name, image) : image;
   }
 
   findImages(name: string, ids: readonly string[]): StoredImage[] {
@@ -195,9 +202,12 @@ export class Engine {
     const { row } = this.get(name);
     const after = query.cursor === undefined ? '' : decodeCursor(query.cursor);
     const images = this.catalog.listImages(row.row, after, query.limit + 1, query.filter);
-    if (images.length <= query.limit) return { images, nextCursor: null };
-    images.pop();
-    return { images, nextCursor: encodeCursor(images.at(-1)!.id) };
+    const isLast = images.length <= query.limit;
+    if (!isLast) images.pop();
+    return {
+      images: query.withVectors === true ? images.map((image) => this.withVector(name, image)) : images,
+      nextCursor: isLast ? null : encodeCursor(images.at(-1)!.id),
+    };
   }
 
   patchMetadata(name: string, id: string, patch: EncodedPatch): StoredImage {
@@ -212,21 +222,15 @@ export class Engine {
   }
 
   search(name: string, query: SearchQuery): SearchHit[] {
-    const { row, index } = this.get(name);
-    const vector = toUnitVector(query.vector, row.dimension, 'The query vector');
-    const excludeIds = query.excludeIds ?? [];
-    const found = index.search({
-      vector,
-      k: query.k,
-      ef: query.ef ?? row.ef,
-      exact: query.exact,
-      matching: query.filter && this.catalog.matchingLabels(row.row, query.filter),
-      excluded: new Set(excludeIds.flatMap((id) => this.catalog.findLabel(row.row, id) ?? [])),
-    });
-    const minScore = query.minScore ?? -1;
-    return found
-      .filter((hit) => hit.score >= minScore)
-      .map(({ label, score }) => ({ ...this.catalog.describeLabel(row.row, label), score }));
+    return searchHits({ ...this.get(name), catalog: this.catalog }, query);
+  }
+
+  countImages(name: string, filter: Filter | undefined): number {
+    return this.catalog.fields.count(this.get(name).row.row, filter);
+  }
+
+  facets(name: string, query: FacetQuery): Facets {
+    return this.catalog.fields.facets(this.get(name).row.row, query);
   }
 
   indexStatus(name: string): IndexStatus {
@@ -263,6 +267,10 @@ export class Engine {
     } finally {
       this.catalog.close();
     }
+  }
+
+  private withVector(name: string, image: StoredImage): FoundImage {
+    return { ...image, vector: this.getVectors(name, [image.id])[0]! };
   }
 
   private get(name: string): OpenCollection {

@@ -1,3 +1,5 @@
+import { FIELDS_MIGRATION } from './fields-schema.js';
+
 /**
  * Migrations of the database, in order: the n-th brings `user_version` from n-1 to n. One that has
  * been released is never edited.
@@ -58,4 +60,5 @@ export const MIGRATIONS: readonly string[] = [
     thumbnail BLOB NOT NULL
   ) STRICT;
   `,
+  FIELDS_MIGRATION,
 ];

@@ -4,6 +4,7 @@ import type { CollectionSettings, Picture, PutOutcome, StoredImage } from '../co
 import type { Filter } from '../filter.js';
 import { applyPatch, canonicalMetadata } from '../validate-image.js';
 import type { EncodedPatch, ImageRecord } from '../validate-image.js';
+import { FieldTable } from './field-table.js';
 import { compileFilter } from './filter-sql.js';
 import { openDatabase } from './sqlite-open.js';
 
@@ -55,7 +56,12 @@ const IMAGE_COLUMNS = 'id, metadata, content_hash, media_type, width, height, by
 export class SqliteCatalog {
   private readonly statements = new Map<string, Statement>();
 
-  private constructor(private readonly db: Database) {}
+  /** Questions to the metadata. */
+  readonly fields: FieldTable;
+
+  private constructor(private readonly db: Database) {
+    this.fields = new FieldTable(db);
+  }
 
   /** @throws conflict when another process has the file, or when its schema is newer than this code's */
   static open(path: string): SqliteCatalog {
@@ -207,15 +213,6 @@ export class SqliteCatalog {
       )
       .all(collection, after, ...condition.values, limit) as ImageRow[];
     return rows.map(toStoredImage);
-  }
-
-  /** Labels of the images that match. */
-  matchingLabels(collection: number, filter: Filter): number[] {
-    const condition = compileCondition(filter);
-    return this.db
-      .prepare(`SELECT label FROM images WHERE collection = ? AND ${condition.sql}`)
-      .pluck()
-      .all(collection, ...condition.values) as number[];
   }
 
   /** @throws invalid-request when the result would be beyond the limits of metadata */

@@ -90,6 +90,17 @@ export class VectorTable {
     return slot;
   }
 
+  /** Cosines of a label with others, in their order; all of them there. */
+  similarities(label: number, others: readonly number[]): Float32Array {
+    const scores = new Float32Array(others.length);
+    this.store.score(
+      this.get(label),
+      Uint32Array.from(others, (other) => this.slotOf(other)),
+      scores,
+    );
+    return scores.map(clamp);
+  }
+
   /**
    * The `k` best by cosine with `query`, best first, equal scores in ascending order of id.
    *

@@ -31,11 +31,13 @@ import type {
   PutImageOptions,
   PutImageRequest,
   PutImageResponse,
+  VectorEncoding,
 } from '../dto/image.dto.js';
 import type { Problem } from '../dto/problem.dto.js';
 import type { ImageInput } from '../image-input.js';
+import { sendJson } from '../json-stream.js';
 import { toProblem } from '../middleware/error-handler.js';
-import { sendBytes } from '../responses.js';
+import { encodeVector, sendBytes } from '../responses.js';
 
 @Route('v1/collections/{collection}/images')
 @Tags('Images')
@@ -61,6 +63,7 @@ export class ImagesController extends Controller {
    * @maximum limit 1000
    * @param cursor `nextCursor` of the page before
    * @param filter a filter as JSON text
+   * @param withVectors give the images' vectors: as lists of numbers, or as base64 of little-endian float32
    */
   @Get()
   @OperationId('listImages')
@@ -69,8 +72,19 @@ export class ImagesController extends Controller {
     @Query() limit?: number,
     @Query() cursor?: string,
     @Query() filter?: string,
+    @Query() withVectors?: VectorEncoding,
   ): Promise<ImageListResponse> {
-    return this.#service.list(collection, { limit: limit ?? 100, cursor, filter: parseFilter(filter) });
+    const query = {
+      limit: limit ?? 100,
+      cursor,
+      filter: parseFilter(filter),
+      withVectors: withVectors !== undefined,
+    };
+    const { images, nextCursor } = await this.#service.list(collection, query);
+    return sendJson<ImageListResponse>(this, {
+      images: images.map((image) => ({ ...image, vector: encodeVector(image.vector, withVectors) })),
+      nextCursor,
+    });
   }
 
   /**
@@ -118,11 +132,19 @@ export class ImagesController extends Controller {
     return result;
   }
 
-  /** @summary Describe an image */
+  /**
+   * @summary Describe an image
+   * @param withVectors give its vector: as a list of numbers, or as base64 of little-endian float32
+   */
   @Get('{id}')
   @OperationId('getImage')
-  public async getImage(collection: string, id: string): Promise<ImageResource> {
-    return this.#service.get(collection, id);
+  public async getImage(
+    collection: string,
+    id: string,
+    @Query() withVectors?: VectorEncoding,
+  ): Promise<ImageResource> {
+    const image = await this.#service.get(collection, id, { withVector: withVectors !== undefined });
+    return sendJson<ImageResource>(this, { ...image, vector: encodeVector(image.vector, withVectors) });
   }
 
   /** @summary Change an image's metadata */

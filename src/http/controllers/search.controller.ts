@@ -1,6 +1,12 @@
 import { Body, Controller, OperationId, Post, Queries, Request, Response, Route, Tags } from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
-import type { Query, SearchService } from '../../collections/search.service.js';
+import type { SearchHit } from '../../collections/collection-store.js';
+import {
+  orError,
+  type Query,
+  type SearchService,
+  type SearchSettings,
+} from '../../collections/search.service.js';
 import { validateFilter } from '../../collections/validate-filter.js';
 import { DinoError } from '../../errors.js';
 import type { RegionVector } from '../../inference/region.js';
@@ -12,9 +18,14 @@ import type {
   SearchRequest,
   SearchResponse,
 } from '../dto/collection.dto.js';
+import type { VectorEncoding } from '../dto/image.dto.js';
 import type { Problem } from '../dto/problem.dto.js';
+import type { SearchBatchRequest, SearchBatchResponse } from '../dto/search-batch.dto.js';
 import type { ImageInput } from '../image-input.js';
-import { parseFilter, parseRegion } from '../options.js';
+import { sendJson } from '../json-stream.js';
+import { toProblem } from '../middleware/error-handler.js';
+import { parseDiversity, parseFilter, parseRegion } from '../options.js';
+import { encodeVector } from '../responses.js';
 
 @Route('v1/collections/{collection}')
 @Tags('Search')
@@ -23,11 +34,13 @@ import { parseFilter, parseRegion } from '../options.js';
 export class SearchController extends Controller {
   readonly #search: SearchService;
   readonly #images: ImageInput;
+  readonly #maxImages: number;
 
-  constructor(parts: { search: SearchService; images: ImageInput }) {
+  constructor(parts: { search: SearchService; images: ImageInput; maxImagesPerRequest: number }) {
     super();
     this.#search = parts.search;
     this.#images = parts.images;
+    this.#maxImages = parts.maxImagesPerRequest;
   }
 
   /**
@@ -44,10 +57,49 @@ export class SearchController extends Controller {
   ): Promise<SearchResponse> {
     const started = performance.now();
     const what = await this.#query(request, query, body);
-    const { k, ef, exact, minScore } = { ...query, ...body };
-    const options = { k, ef, exact, minScore, filter: filterOf(query, body) };
+    const options = optionsOf(query, body);
     const { hits, model } = await this.#search.search(collection, what, options, request.signal);
-    return { results: hits, model, tookMs: elapsedMs(started) };
+    const results = describeHits(hits, body?.withVectors ?? query.withVectors);
+    return sendJson<SearchResponse>(this, { results, model, tookMs: elapsedMs(started) });
+  }
+
+  /**
+   * Several searches at once; their images go through the model together. Each stands for itself: what is wrong with
+   * one is in its place, and the others are answered.
+   * @summary Search by a batch of queries
+   */
+  @Post('search/batch')
+  @OperationId('searchBatch')
+  public async searchBatch(
+    collection: string,
+    @Request() request: HttpRequest,
+    @Body() body: SearchBatchRequest,
+  ): Promise<SearchBatchResponse> {
+    const started = performance.now();
+    const { queries } = body;
+    const images = queries.filter(({ image }) => image !== undefined).length;
+    if (images > this.#maxImages) {
+      const detail = `There are ${images} query images; ${this.#maxImages} are taken at once.`;
+      throw new DinoError('payload-too-large', detail);
+    }
+    const asked = await Promise.all(
+      queries.map((query) =>
+        orError(async () => ({
+          query: await this.#query(request, {}, query),
+          options: optionsOf({}, query),
+        })),
+      ),
+    );
+    const { answers, model } = await this.#search.searchMany(collection, asked, request.signal);
+    return sendJson<SearchBatchResponse>(this, {
+      answers: answers.map((answer, i) =>
+        answer instanceof DinoError
+          ? { results: [], error: toProblem(answer, request.id) }
+          : { results: describeHits(answer, queries[i]!.withVectors) },
+      ),
+      model,
+      tookMs: elapsedMs(started),
+    });
   }
 
   /**
@@ -109,6 +161,30 @@ export class SearchController extends Controller {
     }
     return { image: await this.#images.one(request, image), region, regionVector };
   }
+}
+
+function optionsOf(query: SearchOptions, body: SearchRequest | undefined): SearchSettings {
+  const { k, ef, exact, minScore, offset, suppressDuplicates, groupBy, groupSize, withVectors } = {
+    ...query,
+    ...body,
+  };
+  return {
+    k,
+    ef,
+    exact,
+    minScore,
+    offset,
+    suppressDuplicates,
+    groupBy,
+    groupSize,
+    withVectors: withVectors !== undefined,
+    diversity: body?.diversity ?? parseDiversity(query.diversity),
+    filter: filterOf(query, body),
+  };
+}
+
+function describeHits(hits: readonly SearchHit[], encoding: VectorEncoding | undefined) {
+  return hits.map(({ vector, ...hit }) => ({ ...hit, vector: encodeVector(vector, encoding) }));
 }
 
 function filterOf(query: { filter?: string }, body: SearchRequest | ClassifyRequest | undefined) {

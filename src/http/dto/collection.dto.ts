@@ -1,5 +1,5 @@
-import type { Filter, Metadata } from '../../collections/filter.js';
-import type { ImageReference } from './image.dto.js';
+import type { Filter, FilterScalar, Metadata } from '../../collections/filter.js';
+import type { ImageReference, VectorEncoding } from './image.dto.js';
 import type { RunLengthMask } from './segmentation.dto.js';
 
 export interface CollectionRequest {
@@ -63,7 +63,7 @@ export interface QueryRegion {
 
 interface NeighbourParameters {
   /**
-   * Neighbours wanted. Default 10 (classify: 20).
+   * Neighbours wanted, with `groupBy` groups. Default 10 (classify: 20).
    * @isInt
    * @minimum 1
    * @maximum 1000
@@ -92,6 +92,51 @@ interface SearchParameters extends NeighbourParameters {
    * @maximum 1
    */
   minScore?: number;
+  /**
+   * Hits (with `groupBy` groups) left out from the top, for the pages after the first. Default 0; `offset` + `k` is
+   * 10,000 at most, and 1000 with `suppressDuplicates` or `diversity`.
+   * @isInt
+   * @minimum 0
+   * @maximum 10000
+   */
+  offset?: number;
+  /**
+   * Cosine from which an image is a copy of another: copies of a better hit are left out, and `k` is still filled.
+   * @minimum 0
+   * @maximum 1
+   */
+  suppressDuplicates?: number;
+  /**
+   * Metadata field: `k` groups of images with one value of it, best group first. A list counts for each element;
+   * images without the field are left out.
+   */
+  groupBy?: string;
+  /**
+   * Hits of each group. Default 1; `k` * `groupSize` is 10,000 at most. Only with `groupBy`.
+   * @isInt
+   * @minimum 1
+   * @maximum 100
+   */
+  groupSize?: number;
+  /** Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
+  withVectors?: VectorEncoding;
+}
+
+/** Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): results that differ from each other. */
+export interface DiversityOptions {
+  /**
+   * 1: nearest first; 0: as different as can be. Default 0.5.
+   * @minimum 0
+   * @maximum 1
+   */
+  lambda?: number;
+  /**
+   * The best so many are chosen from; at least `offset` + `k`. Default 100.
+   * @isInt
+   * @minimum 1
+   * @maximum 1000
+   */
+  candidates?: number;
 }
 
 /** Options of a query image sent as it is. */
@@ -102,6 +147,8 @@ export interface SearchOptions extends SearchParameters {
   id?: string;
   /** A filter as JSON text. */
   filter?: string;
+  /** Results that differ from each other, as JSON text: `{"lambda": 0.5, "candidates": 100}`, both optional. */
+  diversity?: string;
 }
 
 /** Exactly one of `image`, `id`, `vector`, or `positive` (with or without `negative`). */
@@ -121,6 +168,8 @@ interface QueryBody {
 
 export interface SearchRequest extends SearchParameters, QueryBody {
   filter?: Filter;
+  /** Results that differ from each other, in the order of their choice; not with `groupBy`. */
+  diversity?: DiversityOptions;
 }
 
 export interface SearchResult {
@@ -128,10 +177,14 @@ export interface SearchResult {
   /** Cosine similarity, -1..1; bigger is closer. */
   score: number;
   metadata: Metadata;
+  /** With `groupBy`: the value that the result stands for. */
+  group?: FilterScalar;
+  /** Where `withVectors` asks for it: unit length; numbers, or base64 of little-endian float32. */
+  vector?: number[] | string;
 }
 
 export interface SearchResponse {
-  /** Nearest first. */
+  /** Nearest first; with `groupBy` group after group; with `diversity` in the order of their choice. */
   results: SearchResult[];
   model: string;
   /** Time on the server in ms, the query image's embedding included. */

@@ -1,6 +1,9 @@
 import type { Metadata } from '../../collections/filter.js';
 import type { Problem } from './problem.dto.js';
 
+/** How vectors are written: lists of numbers, or base64 of little-endian float32. */
+export type VectorEncoding = 'float' | 'base64';
+
 /** An image that a collection holds. */
 export interface StoredImageReference {
   collection: string;
@@ -10,7 +13,7 @@ export interface StoredImageReference {
 /** An image in JSON: a `data:` URI, bare base64, or a stored image. */
 export type ImageReference = string | StoredImageReference;
 
-/** A stored image, without its bytes and its vector. */
+/** A stored image, without its bytes. */
 export interface ImageResource {
   /** Unique in its collection; the SHA-256 of the content where the caller gave none. */
   id: string;
@@ -29,6 +32,8 @@ export interface ImageResource {
   createdAt: string;
   /** ISO 8601, UTC. */
   updatedAt: string;
+  /** Where `withVectors` asks for it: unit length; numbers, or base64 of little-endian float32. */
+  vector?: number[] | string;
 }
 
 export interface PutImageRequest {

@@ -1,0 +1,154 @@
+import type { SearchHit, SearchQuery } from '../collection-store.js';
+import type { Metadata } from '../filter.js';
+import { compareIds } from '../id-order.js';
+import { toUnitVector } from '../unit-vector.js';
+import type { CollectionIndex } from './collection-index.js';
+import { GroupWalk } from './group-walk.js';
+import { diversify } from './mmr.js';
+import { NearCopies } from './near-copies.js';
+import type { CollectionRow, SqliteCatalog } from './sqlite-catalog.js';
+import type { ScoredLabel } from './vector-table.js';
+
+const DEFAULT_CANDIDATES = 100;
+/** How much deeper each look into the ranking goes than the one before that was not deep enough. */
+const DEEPER = 8;
+const FIRST_LOOK_MARGIN = 32;
+
+export interface SearchedCollection {
+  readonly row: CollectionRow;
+  readonly index: CollectionIndex;
+  readonly catalog: SqliteCatalog;
+}
+
+/** A search of one collection, from a validated query to its hits. */
+export function searchHits(collection: SearchedCollection, query: SearchQuery): SearchHit[] {
+  return new HitSearch(collection, query).hits();
+}
+
+interface Described extends ScoredLabel {
+  readonly metadata: Metadata;
+}
+
+class HitSearch {
+  private readonly vector: Float32Array;
+  private readonly matching: readonly number[] | undefined;
+  private readonly excluded: ReadonlySet<number>;
+  private readonly copies: NearCopies | undefined;
+  private readonly offset: number;
+  /** Hits or groups down to the last one wanted. */
+  private readonly wanted: number;
+
+  constructor(
+    private readonly collection: SearchedCollection,
+    private readonly query: SearchQuery,
+  ) {
+    const { row, index, catalog } = collection;
+    this.vector = toUnitVector(query.vector, row.dimension, 'The query vector');
+    this.matching = query.filter && catalog.fields.matching(row.row, query.filter);
+    this.excluded = new Set((query.excludeIds ?? []).flatMap((id) => catalog.findLabel(row.row, id) ?? []));
+    if (query.suppressDuplicates !== undefined)
+      this.copies = new NearCopies(index.vectors, query.suppressDuplicates);
+    this.offset = query.offset ?? 0;
+    this.wanted = this.offset + query.k;
+  }
+
+  hits(): SearchHit[] {
+    const { groupBy, diversity } = this.query;
+    if (groupBy !== undefined) return this.groups(groupBy);
+    let found: ScoredLabel[];
+    if (diversity !== undefined) {
+      const { lambda = 0.5, candidates = DEFAULT_CANDIDATES } = diversity;
+      const pool = this.ranked(Math.max(candidates, this.wanted));
+      found = diversify(pool, this.collection.index.vectors, { count: this.wanted, lambda });
+    } else {
+      found = this.ranked(this.wanted);
+    }
+    return found.slice(this.offset).map((hit) => this.shape(this.describe(hit)));
+  }
+
+  /** The best `count`, copies of better ones left out where that was asked for. */
+  private ranked(count: number): ScoredLabel[] {
+    const { copies } = this;
+    if (copies === undefined) return this.look(count, this.matching, this.excluded);
+    const kept: ScoredLabel[] = [];
+    const seen = new Set(this.excluded);
+    for (let depth = count + FIRST_LOOK_MARGIN; ; depth *= DEEPER) {
+      const next = this.look(depth, this.matching, seen);
+      for (const hit of next) {
+        seen.add(hit.label);
+        if (copies.has(hit.label, hit.score)) continue;
+        copies.keep(hit.label, hit.score);
+        if (kept.push(hit) === count) return kept.sort(compareHits);
+      }
+      if (next.length < depth) return kept.sort(compareHits);
+    }
+  }
+
+  /** The best images of the best groups, as if the whole ranking was gone through from the top. */
+  private groups(field: string): SearchHit[] {
+    const { groupSize = 1, filter } = this.query;
+    const { row, catalog } = this.collection;
+    const walk = new GroupWalk<Described>(this.wanted, groupSize);
+    const seen = new Set(this.excluded);
+    let relevant = this.matching;
+    for (let depth = this.wanted * groupSize + FIRST_LOOK_MARGIN; ; depth *= DEEPER) {
+      const next = this.look(depth, relevant, seen);
+      for (const scored of next) {
+        seen.add(scored.label);
+        const hit = this.describe(scored);
+        const value = Object.hasOwn(hit.metadata, field) ? hit.metadata[field] : undefined;
+        const isWelcome = (): boolean => !(this.copies?.has(hit.label, hit.score) ?? false);
+        if (walk.place({ hit, value }, isWelcome)) this.copies?.keep(hit.label, hit.score);
+        if (walk.isComplete) break;
+      }
+      if (walk.isComplete || next.length < depth) break;
+      // What can no longer be placed is not looked at again: a place that is taken stays taken.
+      relevant = catalog.fields.choosing(
+        row.row,
+        walk.mayOpen
+          ? { field, which: 'besides', values: walk.values('full') }
+          : { field, which: 'among', values: walk.values('unfilled') },
+        filter,
+      );
+    }
+    for (const { hits } of walk.groups) hits.sort(compareHits);
+    return walk.groups
+      .sort((a, b) => compareHits(a.hits[0]!, b.hits[0]!))
+      .slice(this.offset)
+      .flatMap(({ value, hits }) => hits.map((hit) => ({ ...this.shape(hit), group: value })));
+  }
+
+  /** The best `count` of those that match, reach `minScore` and are not excluded. */
+  private look(
+    count: number,
+    matching: readonly number[] | undefined,
+    excluded: ReadonlySet<number>,
+  ): ScoredLabel[] {
+    const { ef, exact, minScore } = this.query;
+    const { row, index } = this.collection;
+    return index.search({
+      vector: this.vector,
+      k: count,
+      ef: ef ?? row.ef,
+      exact,
+      matching,
+      excluded,
+      minScore,
+    });
+  }
+
+  private describe(hit: ScoredLabel): Described {
+    const { row, catalog } = this.collection;
+    return { ...hit, metadata: catalog.describeLabel(row.row, hit.label).metadata };
+  }
+
+  private shape({ label, id, score, metadata }: Described): SearchHit {
+    if (this.query.withVectors !== true) return { id, score, metadata };
+    return { id, score, metadata, vector: this.collection.index.vectors.get(label).slice() };
+  }
+}
+
+/** The order that a scan gives them in; a second look into a graph may find what the first one missed. */
+function compareHits(a: ScoredLabel, b: ScoredLabel): number {
+  return b.score - a.score || compareIds(a.id, b.id);
+}
