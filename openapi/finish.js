@@ -25,6 +25,7 @@ const IMAGE_BODIES = {
   createAttention: { ...rawImage, ...form(oneFile) },
   createMasks: { ...rawImage, ...form(oneFile) },
   createCorrespondences: form(manyFiles),
+  createCosegmentation: form(manyFiles),
   explainImage: { ...rawImage, ...form(oneFile) },
   putImage: { ...rawImage, ...form({ ...oneFile, metadata: text('Metadata as JSON text.') }) },
   postImages: form({

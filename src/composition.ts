@@ -19,9 +19,11 @@ import type { Manifest } from './models/manifest.js';
 import { verifyModelFile } from './models/model-folder.js';
 import { ModelRegistry, type Model } from './models/model-registry.js';
 import { AttentionService } from './segmentation/attention.service.js';
+import { CosegmentationService } from './segmentation/cosegmentation.service.js';
 import { CorrespondenceService } from './segmentation/correspondence.service.js';
 import { MaskService } from './segmentation/mask.service.js';
 import { MatchingPool } from './segmentation/matching-pool.js';
+import { PhotoMasks } from './segmentation/photo-masks.js';
 import { PatchLooker } from './segmentation/patch-looker.js';
 import { SegmentationPool } from './segmentation/segmentation-pool.js';
 import { createImageReader } from './vision/image-reader.js';
@@ -94,7 +96,9 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const looker = new PatchLooker({ models, reader });
   const pool = await SegmentationPool.create();
   const attention = new AttentionService(looker);
-  const masks = new MaskService({ looker, pool, reader });
+  const photoMasks = new PhotoMasks({ pool, reader });
+  const masks = new MaskService({ looker, pool, photoMasks });
+  const cosegmentation = new CosegmentationService({ looker, pool, photoMasks });
   const matching = new MatchingPool();
   const correspondences = new CorrespondenceService({ looker, pool: matching });
   const collections = new CollectionService({ store, models });
@@ -114,6 +118,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       attention,
       masks,
       correspondences,
+      cosegmentation,
       collections,
       images,
       search,

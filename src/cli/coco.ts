@@ -24,7 +24,7 @@ export class CocoDataset {
   readonly #images: CocoImage[] = [];
   readonly #annotations: CocoAnnotation[] = [];
 
-  add(fileName: string, { width, height, masks }: FoundMasks): void {
+  add(fileName: string, { width, height, masks }: Pick<FoundMasks, 'width' | 'height' | 'masks'>): void {
     const image = { id: this.#images.length + 1, file_name: fileName, width, height };
     this.#images.push(image);
     for (const { rle, area, bbox, score } of masks) {

@@ -4,6 +4,7 @@ import { DinoClientError } from '../client/dino-client-error.js';
 import { ConfigError } from '../config.js';
 import { addAttentionCommand } from './attention-command.js';
 import { CommandError, OutputClosed } from './command-error.js';
+import { addCosegmentCommand } from './cosegment-command.js';
 import { addEmbedCommand } from './embed-command.js';
 import { addImportCommand } from './import-command.js';
 import { addJobsCommand } from './jobs/jobs-command.js';
@@ -61,6 +62,7 @@ export function createProgram(): Command {
   addSearchCommand(program);
   addEmbedCommand(program);
   addMaskCommand(program);
+  addCosegmentCommand(program);
   addAttentionCommand(program);
   addModelsCommand(program);
   addJobsCommand(program);

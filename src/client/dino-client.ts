@@ -9,6 +9,7 @@ import type {
   ClassifyOptions,
   Collection,
   CollectionSettings,
+  CosegmentationOptions,
   CorrespondenceOptions,
   Correspondences,
   Embeddings,
@@ -17,6 +18,7 @@ import type {
   ExplainPictureOptions,
   FeatureOptions,
   Filter,
+  FoundCosegmentation,
   FoundMasks,
   Job,
   JobState,
@@ -280,6 +282,16 @@ export class DinoClient {
   ): Promise<Uint8Array> {
     const request = asPng(await imagesBody(images, options));
     return new Uint8Array((await this.#call(() => this.#api.POST('/v1/correspondences', request))).data);
+  }
+
+  /** The objects that 2 to 16 images have in common: a mask per image. */
+  async cosegmentation(
+    images: readonly ImageSource[],
+    options: CosegmentationOptions = {},
+  ): Promise<FoundCosegmentation> {
+    const request = await imagesBody(images, options);
+    return (await this.#call(() => this.#api.POST('/v1/cosegmentation', request)))
+      .data as FoundCosegmentation;
   }
 
   /** Why a search for an image found the stored one: where the two agree. */

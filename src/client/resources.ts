@@ -3,6 +3,7 @@ import type { components } from './schema.js';
 type Schemas = components['schemas'];
 
 /** With a row of numbers per head. */
+export type FoundCosegmentation = Schemas['CosegmentationResponse'];
 export type AttentionMaps = Omit<Schemas['AttentionResponse'], 'attention'> & { attention: number[][] };
 export type BatchResult = Schemas['BatchResult'];
 export type Classification = Schemas['ClassifyResponse'];
@@ -125,6 +126,25 @@ export interface MaskOptions extends FeatureOptions {
 
 export interface MaskPictureOptions extends MaskOptions {
   /** Default `mask`: white on black. */
+  readonly picture?: 'mask' | 'overlay' | 'cutout';
+}
+
+export interface CosegmentationOptions extends FeatureOptions {
+  /** Longer side in px at which the model looks at the images, 16..1024; default: the model's. */
+  readonly size?: number;
+  /** Share that the mean squared distance has to fall below for one cluster more, 0..1; default 0.975. */
+  readonly elbow?: number;
+  /** Mean saliency above which a cluster is salient in an image, 0..1; default 0.065. */
+  readonly saliency?: number;
+  /** Share of the images in which a cluster has to be salient, 0..1; default 0.75. */
+  readonly votes?: number;
+  /** Most clusters, 2..14; default 14. */
+  readonly clusters?: number;
+  /** Whether the edges of the masks are moved to those of the photo; default `none`. */
+  readonly refine?: 'none' | 'bilateral';
+  /** How masks are written; default `rle`. */
+  readonly format?: 'rle' | 'polygon' | 'png';
+  /** What a `png` shows; default `mask`: white on black. */
   readonly picture?: 'mask' | 'overlay' | 'cutout';
 }
 

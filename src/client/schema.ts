@@ -379,6 +379,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/cosegmentation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Common objects of a few images
+         * @description The objects that 2 to 16 images have in common (arXiv:2112.05814): the patches of all images fall into clusters
+         *     together, and those clusters are taken that the CLS token looks at in enough images. The images come in JSON or as
+         *     files of a form.
+         */
+        post: operations["createCosegmentation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/correspondences": {
         parameters: {
             query?: never;
@@ -1071,7 +1093,7 @@ export interface components {
             name: string;
             supercategory: string;
         };
-        /** @description COCO's annotation file, for one image and one category, as labelling tools import it. */
+        /** @description COCO's annotation file, of one category, as labelling tools import it. */
         CocoDocument: {
             images: components["schemas"]["CocoImage"][];
             annotations: components["schemas"]["CocoAnnotation"][];
@@ -1553,6 +1575,128 @@ export interface components {
             size?: number;
             /** @description One image or several. */
             input: components["schemas"]["ImageReference"] | components["schemas"]["ImageReference"][];
+        };
+        CosegmentedImage: {
+            /**
+             * Format: double
+             * @description Size of the image and its masks in px, after EXIF orientation.
+             */
+            width: number;
+            /** Format: double */
+            height: number;
+            /**
+             * @description One mask, of all that the images have in common; none where nothing of it is in this image. Its score is the share
+             *     of the image's saliency that it holds.
+             */
+            masks: components["schemas"]["Mask"][];
+        };
+        CosegmentationResponse: {
+            model: string;
+            /**
+             * Format: double
+             * @description Clusters that the patches of all images fall into.
+             */
+            clusters: number;
+            /** @description In the order of the request. */
+            images: components["schemas"]["CosegmentedImage"][];
+        };
+        CosegmentationOptions: {
+            /** @description Model to use; default: the server's. */
+            model?: string;
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * Format: double
+             * @description The patches fall into one cluster more as long as that brings their mean squared distance below this share of what
+             *     it was, 0..1. Default 0.975, as in the paper's code.
+             */
+            elbow?: number;
+            /**
+             * Format: double
+             * @description A cluster is salient in an image where its patches' mean saliency (attention, from 0 to 1 in each image) is above
+             *     this, 0..1. Default 0.065, as in the paper's code.
+             */
+            saliency?: number;
+            /**
+             * Format: double
+             * @description Share of the images in which a cluster has to be salient to be common, 0..1. Default 0.75, as in the paper's code.
+             */
+            votes?: number;
+            /**
+             * Format: int32
+             * @description Most clusters. Default 14, as in the paper's code.
+             */
+            clusters?: number;
+            /**
+             * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+             * @enum {string}
+             */
+            refine?: "none" | "bilateral";
+            /**
+             * @description How masks are written: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as `data:` URI
+             *     (`png`). With `coco` the whole answer is a COCO annotation file.
+             * @enum {string}
+             */
+            format?: "rle" | "polygon" | "png" | "coco";
+            /**
+             * @description What a `png` shows: `mask` (white on black, the default), `overlay` or `cutout`.
+             * @enum {string}
+             */
+            picture?: "mask" | "overlay" | "cutout";
+        };
+        CosegmentationRequest: {
+            /** @description Model to use; default: the server's. */
+            model?: string;
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * Format: double
+             * @description The patches fall into one cluster more as long as that brings their mean squared distance below this share of what
+             *     it was, 0..1. Default 0.975, as in the paper's code.
+             */
+            elbow?: number;
+            /**
+             * Format: double
+             * @description A cluster is salient in an image where its patches' mean saliency (attention, from 0 to 1 in each image) is above
+             *     this, 0..1. Default 0.065, as in the paper's code.
+             */
+            saliency?: number;
+            /**
+             * Format: double
+             * @description Share of the images in which a cluster has to be salient to be common, 0..1. Default 0.75, as in the paper's code.
+             */
+            votes?: number;
+            /**
+             * Format: int32
+             * @description Most clusters. Default 14, as in the paper's code.
+             */
+            clusters?: number;
+            /**
+             * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+             * @enum {string}
+             */
+            refine?: "none" | "bilateral";
+            /**
+             * @description How masks are written: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as `data:` URI
+             *     (`png`). With `coco` the whole answer is a COCO annotation file.
+             * @enum {string}
+             */
+            format?: "rle" | "polygon" | "png" | "coco";
+            /**
+             * @description What a `png` shows: `mask` (white on black, the default), `overlay` or `cutout`.
+             * @enum {string}
+             */
+            picture?: "mask" | "overlay" | "cutout";
+            /** @description The images. */
+            images: components["schemas"]["ImageReference"][];
         };
         /** @description An image and how the model looked at it. */
         LookedAtImage: {
@@ -3964,6 +4108,145 @@ export interface operations {
                 };
             };
             /** @description The model or the stored image is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The image is damaged */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createCosegmentation: {
+        parameters: {
+            query?: {
+                /** @description Model to use; default: the server's. */
+                model?: string;
+                /** @description Longer side in px at which the model looks at the images; default: the model's (480). */
+                size?: number;
+                /**
+                 * @description The patches fall into one cluster more as long as that brings their mean squared distance below this share of what
+                 *     it was, 0..1. Default 0.975, as in the paper's code.
+                 */
+                elbow?: number;
+                /**
+                 * @description A cluster is salient in an image where its patches' mean saliency (attention, from 0 to 1 in each image) is above
+                 *     this, 0..1. Default 0.065, as in the paper's code.
+                 */
+                saliency?: number;
+                /** @description Share of the images in which a cluster has to be salient to be common, 0..1. Default 0.75, as in the paper's code. */
+                votes?: number;
+                /** @description Most clusters. Default 14, as in the paper's code. */
+                clusters?: number;
+                /**
+                 * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+                 *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+                 */
+                refine?: "none" | "bilateral";
+                /**
+                 * @description How masks are written: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as `data:` URI
+                 *     (`png`). With `coco` the whole answer is a COCO annotation file.
+                 */
+                format?: "rle" | "polygon" | "png" | "coco";
+                /** @description What a `png` shows: `mask` (white on black, the default), `overlay` or `cutout`. */
+                picture?: "mask" | "overlay" | "cutout";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CosegmentationRequest"];
+                "multipart/form-data": {
+                    images?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description A mask per image */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CosegmentationResponse"] | components["schemas"]["CocoDocument"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model or a stored image is not there */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -10,6 +10,7 @@ import type { Lifecycle } from '../lifecycle.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
 import type { AttentionService } from '../segmentation/attention.service.js';
+import type { CosegmentationService } from '../segmentation/cosegmentation.service.js';
 import type { CorrespondenceService } from '../segmentation/correspondence.service.js';
 import type { MaskService } from '../segmentation/mask.service.js';
 
@@ -26,6 +27,7 @@ export interface AppParts {
     readonly attention: AttentionService;
     readonly masks: MaskService;
     readonly correspondences: CorrespondenceService;
+    readonly cosegmentation: CosegmentationService;
     readonly collections: CollectionService;
     readonly images: ImageService;
     readonly search: SearchService;

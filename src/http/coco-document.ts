@@ -9,16 +9,22 @@ export interface CocoSource {
 }
 
 /**
- * The masks of one image as COCO's annotation file, one category for all. Run lengths and not polygons, since COCO's
+ * The masks of images as COCO's annotation file, one category for all. Run lengths and not polygons, since COCO's
  * polygons have no holes.
  * Source: https://cocodataset.org/#format-data
  */
-export function cocoDocument({ fileName, width, height, masks }: CocoSource): CocoDocument {
+export function cocoDocument(sources: readonly CocoSource[]): CocoDocument {
+  const annotated = sources.flatMap(({ masks }, index) => masks.map((mask) => ({ mask, image: index + 1 })));
   return {
-    images: [{ id: 1, file_name: fileName, width, height }],
-    annotations: masks.map(({ rle, area, bbox, score }, index) => ({
+    images: sources.map(({ fileName, width, height }, index) => ({
       id: index + 1,
-      image_id: 1,
+      file_name: fileName,
+      width,
+      height,
+    })),
+    annotations: annotated.map(({ mask: { rle, area, bbox, score }, image }, index) => ({
+      id: index + 1,
+      image_id: image,
       category_id: 1,
       segmentation: rle!,
       area,

@@ -3,6 +3,7 @@ import type { AppParts } from './app-parts.js';
 import { AttentionController } from './controllers/attention.controller.js';
 import { CollectionsController } from './controllers/collections.controller.js';
 import { CorrespondencesController } from './controllers/correspondences.controller.js';
+import { CosegmentationController } from './controllers/cosegmentation.controller.js';
 import { EmbeddingsController } from './controllers/embeddings.controller.js';
 import { ExplainController } from './controllers/explain.controller.js';
 import { FacetsController } from './controllers/facets.controller.js';
@@ -27,6 +28,10 @@ export function createControllers({ config, store, jobs, services }: AppParts): 
     [
       CorrespondencesController,
       () => new CorrespondencesController({ correspondences: services.correspondences, images }),
+    ],
+    [
+      CosegmentationController,
+      () => new CosegmentationController({ cosegmentation: services.cosegmentation, images }),
     ],
     [
       ExplainController,

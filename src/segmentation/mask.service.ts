@@ -1,20 +1,15 @@
-import { setImmediate } from 'node:timers/promises';
 import { DinoError } from '../errors.js';
-import type { Grid } from '../inference/features.js';
 import type { Model } from '../models/model-registry.js';
-import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
-import { renderCutout, renderMask, renderMaskOverlay } from '../vision/render-mask.js';
+import type { ImageInfo } from '../vision/image-reader.js';
 import { attentionMasks, type AttentionMask, type HeadChoice } from './attention-mask.js';
-import { outlineOf, type Ring } from './outline.js';
 import { headRows, type Look, type LookOptions, type PatchLooker } from './patch-looker.js';
-import { maskArea, maskBox, type BoundingBox } from './pixel-mask.js';
+import type { FoundMask, MaskOnGrid, PhotoMasks, PhotoMasksOptions } from './photo-masks.js';
 import { patchAt, patchesIn, type Box, type Point } from './prompt-place.js';
-import { encodeRle, type CompressedRle } from './rle.js';
 import type { SegmentationPool, SegmentationTask } from './segmentation-pool.js';
 
 export type MaskMethod = 'attention' | SegmentationTask['method'];
 
-export interface MaskRequest extends LookOptions {
+export interface MaskRequest extends LookOptions, PhotoMasksOptions {
   /** Default: `point` or `box` where one is given, else `attention`. */
   readonly method?: MaskMethod;
   /** `attention`: which head's mask. */
@@ -29,19 +24,6 @@ export interface MaskRequest extends LookOptions {
   readonly point?: Point;
   /** `box`: where the object is. */
   readonly box?: Box;
-  /** How the edges of patches become edges of pixels; default `none`. */
-  readonly refine?: 'none' | 'bilateral';
-}
-
-/** A mask on the image's own pixels. */
-export interface FoundMask extends AttentionMask {
-  /** What the cells are: patches, or where it is refined pixels. */
-  readonly grid: Grid;
-  readonly width: number;
-  readonly height: number;
-  /** Pixels. */
-  readonly area: number;
-  readonly bbox: BoundingBox;
 }
 
 export interface FoundMasks {
@@ -52,25 +34,16 @@ export interface FoundMasks {
   readonly masks: readonly FoundMask[];
 }
 
-/** A mask before it is measured; a cell is a patch, or a pixel of the photo that it was refined on. */
-type MaskOnGrid = AttentionMask & { readonly grid: Grid };
-
-/**
- * Masks are refined on at most so many pixels: a larger photo is scaled down for it. Measuring or writing one mask of
- * as many takes 10 to 40 ms, here on the event loop.
- */
-const MAX_REFINED_PIXELS = 1_000_000;
-
 /** Object masks from the features of one image. */
 export class MaskService {
   readonly #looker: PatchLooker;
   readonly #pool: SegmentationPool;
-  readonly #reader: ImageReader;
+  readonly #photoMasks: PhotoMasks;
 
-  constructor(parts: { looker: PatchLooker; pool: SegmentationPool; reader: ImageReader }) {
+  constructor(parts: { looker: PatchLooker; pool: SegmentationPool; photoMasks: PhotoMasks }) {
     this.#looker = parts.looker;
     this.#pool = parts.pool;
-    this.#reader = parts.reader;
+    this.#photoMasks = parts.photoMasks;
   }
 
   /** @throws DinoError invalid-request for an option that makes no sense, and as `PatchLooker.look` */
@@ -79,18 +52,8 @@ export class MaskService {
     const wanted = method === 'attention' ? 'attention' : 'keys';
     const look = await this.#looker.look(bytes, [wanted], request, signal);
     const { model, info } = look;
-    const { width, height } = info;
-    const found = await this.#masks(look, { ...request, method }, signal);
-    const onGrid = request.refine === 'bilateral' ? await this.#refine(bytes, found, signal) : found;
-    const masks: FoundMask[] = [];
-    for (const mask of onGrid) {
-      const onPixels = { ...mask, width, height };
-      const area = maskArea(onPixels);
-      // An image smaller than its grid has patches without a pixel.
-      if (area > 0) masks.push({ ...onPixels, area, bbox: maskBox(onPixels) });
-      // Others have their turn between two masks.
-      await setImmediate();
-    }
+    const onGrid = await this.#masks(look, { ...request, method }, signal);
+    const masks = await this.#photoMasks.finish({ bytes, info }, onGrid, request, signal);
     return { model, info, method, masks };
   }
 
@@ -116,54 +79,6 @@ export class MaskService {
       box: () => ({ method: 'box', ...common, box: patchesIn(box!, info, grid) }),
     };
     return (await this.#pool.run(tasks[method](), signal)).map(onGrid);
-  }
-
-  async #refine(
-    bytes: Uint8Array,
-    masks: readonly MaskOnGrid[],
-    signal?: AbortSignal,
-  ): Promise<MaskOnGrid[]> {
-    const [first] = masks;
-    if (first === undefined) return [];
-    const { pixels } = await this.#reader.whole(bytes, { maxPixels: MAX_REFINED_PIXELS });
-    const grid = { width: pixels.width, height: pixels.height };
-    const coarse = { pixels, grid: first.grid, masks: masks.map(({ cells }) => cells) };
-    const refined = await this.#pool.refine(coarse, signal);
-    return masks.map((mask, index) => {
-      const { pixels: cells, isRefined } = refined[index]!;
-      const note = isRefined ? 'Refined to the edges of the photo.' : 'Not refined: that lost the object.';
-      return { ...mask, grid, cells, reason: `${mask.reason} ${note}` };
-    });
-  }
-
-  runLengths(mask: FoundMask): CompressedRle {
-    return encodeRle(mask);
-  }
-
-  /** The exact outline of the mask's pixels; see `outlineOf` for the rings' order. */
-  outline(mask: FoundMask): Ring[] {
-    return outlineOf(mask);
-  }
-
-  /** White on black, at the image's own size. */
-  binaryPng(mask: FoundMask): Promise<Uint8Array> {
-    return renderMask(mask);
-  }
-
-  /** The first mask as a picture; where there is none, the picture of an empty one. */
-  picture(bytes: Uint8Array, found: FoundMasks, kind: 'mask' | 'overlay' | 'cutout'): Promise<Uint8Array> {
-    const { width, height } = found.info;
-    const { cells, grid } = found.masks[0] ?? { cells: new Uint8Array(1), grid: { width: 1, height: 1 } };
-    switch (kind) {
-      case 'mask':
-        return renderMask({ cells, grid, width, height });
-      case 'overlay':
-        return renderMaskOverlay({ image: bytes, cells, grid });
-      case 'cutout':
-        return renderCutout({ image: bytes, cells, grid });
-      default:
-        throw new DinoError('invalid-request', `There is no picture ${String(kind)}.`);
-    }
   }
 }
 

@@ -1,9 +1,10 @@
 import { Piscina } from 'piscina';
 import { DinoError } from '../errors.js';
+import { assertCosegmentable, type Cosegmentation, type CosegmentOptions } from './cosegment.js';
 import { assertKeyShape, assertObjects, type KeyMask } from './key-features.js';
 import { assertCandidates } from './lost.js';
 import type { RefinedMask, RefineOptions } from './refine.js';
-import type { RefinementTask, SegmentationTask } from './segmentation-worker.js';
+import type { Answer, SegmentationTask, Task } from './segmentation-worker.js';
 import { assertTau } from './tokencut.js';
 
 export type { SegmentationTask } from './segmentation-worker.js';
@@ -15,18 +16,16 @@ export interface SegmentationPoolOptions {
   readonly queueLimit?: number;
 }
 
-type Task = SegmentationTask | RefinementTask;
-
 /** Finds masks from key features, and refines masks, in worker threads, so that the event loop goes on meanwhile. */
 export class SegmentationPool {
-  readonly #pool: Piscina<Task, KeyMask[] | RefinedMask[]>;
+  readonly #pool: Piscina<Task, Answer>;
   readonly #queueLimit: number;
   readonly #unfinished = new Set<Promise<unknown>>();
   #isClosed = false;
 
   private constructor({ threads = 1, queueLimit = 64 }: SegmentationPoolOptions) {
     this.#queueLimit = queueLimit;
-    this.#pool = new Piscina<Task, KeyMask[] | RefinedMask[]>({
+    this.#pool = new Piscina<Task, Answer>({
       filename: new URL('./segmentation-worker.js', import.meta.url).href,
       minThreads: threads,
       maxThreads: threads,
@@ -84,7 +83,29 @@ export class SegmentationPool {
   async refine(options: RefineOptions, signal?: AbortSignal): Promise<RefinedMask[]> {
     this.#admit(signal);
     const { buffer } = options.pixels.data;
-    return (await this.#dispatch({ method: 'refine', ...options }, buffer, signal)) as RefinedMask[];
+    return (await this.#dispatch({ method: 'refine', ...options }, [buffer], signal)) as RefinedMask[];
+  }
+
+  /**
+   * What `cosegment` finds.
+   *
+   * @param options `keys` and `attention` that are all of their buffers are handed to the worker and are empty afterwards
+   * @throws DinoError `overloaded`, `not-ready` and `invalid-request`, and an AbortError, as `run` does
+   */
+  async cosegment(options: CosegmentOptions, signal?: AbortSignal): Promise<Cosegmentation> {
+    this.#admit(signal);
+    assertCosegmentable(options);
+    const images = options.images.map(({ keys, attention, grid }) => ({
+      keys: whole(keys),
+      attention: whole(attention),
+      grid,
+    }));
+    const buffers = images.flatMap(({ keys, attention }) => [keys.buffer, attention.buffer]);
+    return (await this.#dispatch(
+      { method: 'cosegment', ...options, images },
+      buffers,
+      signal,
+    )) as Cosegmentation;
   }
 
   /** Waits for what is running and waiting, then ends the threads. */
@@ -106,16 +127,21 @@ export class SegmentationPool {
   }
 
   async #findMasks(task: SegmentationTask, signal?: AbortSignal): Promise<KeyMask[]> {
-    const isWhole = task.keys.byteLength === task.keys.buffer.byteLength;
-    const keys = isWhole ? task.keys : task.keys.slice();
-    return (await this.#dispatch({ ...task, keys }, keys.buffer as ArrayBuffer, signal)) as KeyMask[];
+    const keys = whole(task.keys);
+    return (await this.#dispatch({ ...task, keys }, [keys.buffer], signal)) as KeyMask[];
   }
 
-  #dispatch(task: Task, transferred: ArrayBuffer, signal?: AbortSignal): Promise<KeyMask[] | RefinedMask[]> {
-    const found = this.#pool.run(task, { transferList: [transferred], signal });
+  #dispatch(task: Task, buffers: readonly ArrayBufferLike[], signal?: AbortSignal): Promise<Answer> {
+    const transferList = buffers.map((buffer) => buffer as ArrayBuffer);
+    const found = this.#pool.run(task, { transferList, signal });
     this.#unfinished.add(found);
     const forget = () => this.#unfinished.delete(found);
     found.then(forget, forget);
     return found;
   }
+}
+
+/** The values in a buffer of their own. */
+function whole(values: Float32Array): Float32Array {
+  return values.byteLength === values.buffer.byteLength ? values : values.slice();
 }

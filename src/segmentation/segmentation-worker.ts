@@ -1,3 +1,4 @@
+import { cosegment, type Cosegmentation, type CosegmentOptions } from './cosegment.js';
 import { deepSpectralMasks, type DeepSpectralOptions } from './deep-spectral.js';
 import type { KeyMask } from './key-features.js';
 import { lostMasks, type LostOptions } from './lost.js';
@@ -16,9 +17,12 @@ export type SegmentationTask =
   | ({ readonly method: 'box' } & BoxOptions);
 
 export type RefinementTask = { readonly method: 'refine' } & RefineOptions;
+export type CosegmentationTask = { readonly method: 'cosegment' } & CosegmentOptions;
+export type Task = SegmentationTask | RefinementTask | CosegmentationTask;
+export type Answer = KeyMask[] | RefinedMask[] | Cosegmentation;
 
-/** Masks of one image. All of these compute without a pause for long: that is why this is a worker. */
-export default function work(task: SegmentationTask | RefinementTask): KeyMask[] | RefinedMask[] {
+/** Masks of one image, or of several. All of these compute without a pause for long: that is why this is a worker. */
+export default function work(task: Task): Answer {
   switch (task.method) {
     case 'tokencut':
       return tokenCutMasks(task);
@@ -34,5 +38,7 @@ export default function work(task: SegmentationTask | RefinementTask): KeyMask[]
       return boxMasks(task);
     case 'refine':
       return refineMasks(task);
+    case 'cosegment':
+      return cosegment(task);
   }
 }

@@ -187,6 +187,36 @@ describe('dino mask', () => {
   });
 });
 
+describe('dino cosegment', () => {
+  it('writes a picture of what images have in common, and annotations of the same masks', async () => {
+    // Things of different kinds: what one of them has is enough.
+    const args = ['cosegment', 'photos', '--saliency', '0', '--votes', '0', '--size', '128'];
+    const { code, stdout } = await runDino([...args, '-o', 'common', '--picture', 'cutout'], options);
+    expect(code).toBe(0);
+    const pictures = stdout.trim().split('\n');
+    expect(pictures).toHaveLength(ids.length);
+    expect(await sharp(join(root, pictures[0]!)).metadata()).toMatchObject({ width: 128, height: 96 });
+    const coco = await runDinoJson(args, options);
+    expect(coco.images).toHaveLength(ids.length);
+    for (const { segmentation, area, bbox } of coco.annotations) {
+      const mask = decodeRunLengths(segmentation);
+      expect([mask.area, mask.bbox]).toEqual([area, bbox]);
+    }
+  });
+
+  it('says where an image has nothing in common, and refuses a single one', async () => {
+    const args = ['cosegment', 'photos', '--saliency', '1', '-o', 'nothing', '--size', '128'];
+    const { code, stdout, stderr } = await runDino(args, options);
+    expect([code, stdout]).toEqual([0, '']);
+    expect(stderr.trim().split('\n')).toHaveLength(ids.length);
+    expect(stderr).toMatch(/^dino: photos\/.*: nothing in common with the others\n/);
+    const one = await runDino(['cosegment', join('photos', ids[0]!), '-o', 'nothing'], options);
+    expect([one.code, one.stderr]).toEqual([2, expect.stringMatching(/2 to 16 images, not 1/)]);
+    const aimless = await runDino(['cosegment', 'photos'], options);
+    expect([aimless.code, aimless.stderr]).toEqual([2, expect.stringMatching(/-o FOLDER/)]);
+  });
+});
+
 describe('dino attention', () => {
   it('writes an overlay of one head at the size of the image', async () => {
     const { code, stdout } = await runDino(

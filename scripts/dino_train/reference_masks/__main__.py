@@ -13,12 +13,13 @@ from .cases import (
     model_cases,
     picture_document,
 )
+from .cosegment_cases import cosegment_cases, cosegment_document
 
 MADE_BY = "python -m dino_train.reference_masks, in scripts/"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Writes `key-masks-reference.json` and `bilateral-reference.json`."""
+    """Writes the `...-reference.json` of key masks, refinement and co-segmentation."""
     root = Path(__file__).resolve().parents[3]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     keys = [*drawn_cases(), *model_cases(options.model, pictures)]
     documents = {
         "key-masks": [case_document(*case) for case in keys],
+        "cosegment": [
+            cosegment_document(*case) for case in cosegment_cases(options.model, pictures)
+        ],
         "bilateral": [picture_document(*case) for case in drawn_pictures()],
     }
     for name, cases in documents.items():

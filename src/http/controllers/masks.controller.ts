@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import {
   Body,
   Controller,
@@ -12,12 +11,14 @@ import {
   Tags,
 } from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
-import type { FoundMask, MaskService } from '../../segmentation/mask.service.js';
+import type { MaskService } from '../../segmentation/mask.service.js';
+import { maskPicture } from '../../segmentation/photo-masks.js';
 import type { Box, Point } from '../../segmentation/prompt-place.js';
 import { cocoDocument } from '../coco-document.js';
 import type { Problem } from '../dto/problem.dto.js';
-import type { CocoDocument, Mask, MaskOptions, MaskRequest, MaskResponse } from '../dto/segmentation.dto.js';
+import type { CocoDocument, MaskOptions, MaskRequest, MaskResponse } from '../dto/segmentation.dto.js';
 import type { ImageInput } from '../image-input.js';
+import { describeMasks } from '../mask-forms.js';
 import { parseNumbers } from '../options.js';
 import { sendBytes, wantsPng } from '../responses.js';
 
@@ -63,29 +64,17 @@ export class MasksController extends Controller {
     };
     const bytes = await this.#images.one(request, body?.image);
     const found = await this.#masks.find(bytes, { ...options, ...prompts }, request.signal);
+    const { info } = found;
     if (wantsPng(request)) {
-      const png = await this.#masks.picture(bytes, found, picture);
+      const png = await maskPicture({ bytes, info }, found.masks[0], picture);
       // tsoa takes the JSON schema from the return type; the picture's content type is added in tsoa.json.
       return sendBytes(this, png, 'image/png') as unknown as MaskResponse;
     }
-    const { width, height } = found.info;
-    const masks: Mask[] = [];
-    for (const mask of found.masks) {
-      masks.push(await this.#describe(mask, format === 'coco' ? 'rle' : format));
-      // Others have their turn between two masks.
-      await setImmediate();
-    }
-    if (format === 'coco') return cocoDocument({ fileName: nameOf(request, body), width, height, masks });
+    const { width, height } = info;
+    const form = format === 'coco' ? 'rle' : format;
+    const masks = await describeMasks({ ...found, bytes }, { form, picture: 'mask' });
+    if (format === 'coco') return cocoDocument([{ fileName: nameOf(request, body), width, height, masks }]);
     return { model: found.model.name, method: found.method, width, height, masks };
-  }
-
-  async #describe(mask: FoundMask, format: 'rle' | 'polygon' | 'png'): Promise<Mask> {
-    const { score, area, bbox, head, reason } = mask;
-    const common = { score, area, bbox: [...bbox], head, reason };
-    if (format === 'rle') return { ...common, rle: this.#masks.runLengths(mask) };
-    if (format === 'polygon') return { ...common, polygon: this.#masks.outline(mask) };
-    const png = await this.#masks.binaryPng(mask);
-    return { ...common, png: `data:image/png;base64,${Buffer.from(png).toString('base64')}` };
   }
 }
 

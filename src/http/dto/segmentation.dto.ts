@@ -183,7 +183,7 @@ export interface CocoCategory {
   supercategory: string;
 }
 
-/** COCO's annotation file, for one image and one category, as labelling tools import it. */
+/** COCO's annotation file, of one category, as labelling tools import it. */
 export interface CocoDocument {
   images: CocoImage[];
   annotations: CocoAnnotation[];
