@@ -117,7 +117,7 @@ describe('POST /v1/cosegmentation', () => {
     ['an unknown option', { files: 2 }, { tau: 0.2 }, /tau/],
   ] as const)('%s: 400 that says what to do', async (_name, given, query, says) => {
     const some = Array.from({ length: given.files }, (_, index) => files[index % files.length]!);
-    const { status, body } = await ask(query as Record<string, string | number>, some);
+    const { status, body } = await ask(query, some);
     expect([status, body.type]).toEqual([400, 'urn:dino:problem:invalid-request']);
     expect(body.detail).toMatch(says);
   });
