@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -72,8 +72,9 @@ class ViewLoader:
         self.input_wait = 0.0
         epoch = self._epoch
         batches = self.source.batches(epoch, self._first_step)
-        prepare = ahead if self.options.device.type == "cuda" else map
-        prepared = iter(prepare(lambda batch: self._finish(batch, epoch), batches))
+        prepared = (self._finish(batch, epoch) for batch in batches)
+        if self.options.device.type == "cuda":
+            prepared = ahead(prepared)
         while True:
             started = time.monotonic()
             views = next(prepared, None)
@@ -92,21 +93,21 @@ class ViewLoader:
         return [normalise(group.flatten(0, 1)).contiguous() for group in groups]
 
 
-def ahead(
-    finish: Callable[[Batch], list[Tensor]], batches: Iterator[Batch]
-) -> Iterator[list[Tensor]]:
-    """Maps on a CUDA stream of its own, one batch ahead of the one that is handed out."""
+def ahead(prepared: Iterator[list[Tensor]]) -> Iterator[list[Tensor]]:
+    """Has views prepared on a CUDA stream of their own, a batch ahead of the one handed out."""
     stream = torch.cuda.Stream()
-    waiting: list[Tensor] | None = None
-    for batch in batches:
+    # A kept set may still be on its way to the device.
+    stream.wait_stream(torch.cuda.current_stream())
+    waiting: tuple[list[Tensor], torch.cuda.Event] | None = None
+    while True:
         with torch.cuda.stream(stream):
-            views = finish(batch)
+            views = next(prepared, None)
             done = stream.record_event()
         if waiting is not None:
             yield _hand_over(*waiting)
+        if views is None:
+            return
         waiting = views, done
-    if waiting is not None:
-        yield _hand_over(*waiting)
 
 
 def _hand_over(views: list[Tensor], done: torch.cuda.Event) -> list[Tensor]:

@@ -12,7 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    "command", [["train.py"], ["export_onnx.py"], ["evaluate.py", "knn"], ["golden.py"]]
+    "command",
+    [
+        ["train.py"],
+        ["export_onnx.py"],
+        ["evaluate.py", "knn"],
+        ["golden.py"],
+        ["bench_training.py"],
+    ],
 )
 def test_help_shows_an_example(command):
     script = f"scripts/{command[0]}"
