@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import write_scenes
+from PIL import Image
 
 from dino_train.data import DataError
 from dino_train.indexed_source import EpochOrder
@@ -92,6 +93,18 @@ def test_each_image_is_served_once_per_epoch_by_one_of_the_ranks():
     assert len(seen) == len(set(seen)) == 100
     assert [len(order) for order in orders] == [5] * 4
     assert not np.array_equal(seen, sorted(seen))
+
+
+@pytest.mark.parametrize("augment", AUGMENT_CHOICES)
+def test_very_long_and_very_small_images_give_views(tmp_path, augment):
+    rng = np.random.default_rng(0)
+    for size in ((1, 1), (2, 3), (3000, 4), (4, 3000), (1, 900), (70, 50)):
+        pixels = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{size[0]}x{size[1]}.png")
+    for epoch in range(3):
+        (groups,) = load(tmp_path, epoch, batch_size=6, augment=augment)
+        assert [tuple(group.shape) for group in groups] == [(12, 3, 32, 32), (18, 3, 16, 16)]
+        assert all(group.isfinite().all() for group in groups)
 
 
 def test_fewer_images_than_a_batch_of_all_ranks_are_refused(pictures):
