@@ -186,7 +186,8 @@ def count_images(shards: Sequence[Shard], notify: Callable[[str], None]) -> list
     """Fills in how many images shards hold, by reading those that no index speaks of."""
     unknown = [shard for shard in shards if shard.images is None]
     if unknown:
-        notify(f"counting the images of {len(unknown)} shards; --samples_per_epoch saves this")
+        number = f"{len(unknown)} shard" + "s" * (len(unknown) > 1)
+        notify(f"counting the images of {number}; --samples_per_epoch saves this")
     return [
         Shard(s.url, sum(1 for _ in read_shards([s]))) if s.images is None else s for s in shards
     ]
