@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +91,16 @@ def write_scenes(folder: Path, per_scene: int, seed: int, scenes: int = 16) -> P
         for index in range(per_scene):
             photograph(scene, rng).save(folder / f"scene-{number:02d}" / f"{index:03d}.png")
     return folder
+
+
+def write_shard(path: Path, files: dict[str, bytes]) -> Path:
+    """Writes a tar file of the given names and contents, in their order."""
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
 
 
 def pytest_terminal_summary(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import write_shard
 from PIL import Image
 
 from dino_train.data import (
@@ -32,15 +32,6 @@ def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 def gradient(width: int, height: int) -> Image.Image:
     y, x = np.mgrid[0:height, 0:width]
     return Image.fromarray(np.stack((x % 256, y % 256, (x + y) % 256), -1).astype(np.uint8))
-
-
-def write_shard(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def test_braces_list_and_count():

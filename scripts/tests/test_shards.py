@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import tarfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import write_shard
 from PIL import Image
 
 from dino_train import http_file
@@ -35,15 +35,6 @@ def picture(number: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (20, 18 + number % 3), (number, 255 - number, 7)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def write_shard(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 @pytest.fixture(scope="module")
