@@ -1,19 +1,22 @@
-"""A page of attention maps: what each head of a checkpoint's teacher looks at."""
+"""A page of attention maps: what each head of a network looks at."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
+from torch import nn
 
 from .checkpoint import load_teacher
 from .curves import PlotError
 from .data import center_crop
 from .export import normalise
+from .import_onnx import load_backbone, open_model_folder
 from .scenes import golden_scenes
 
 SIDE_FACTOR = 2
@@ -49,36 +52,60 @@ def open_images(paths: list[Path]) -> dict[str, Image.Image]:
     return images
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A network to look at.
+
+    Attributes:
+        backbone: in evaluation mode; has `features`.
+        title: for the page.
+        views: side in pixels of what it is used to.
+    """
+
+    backbone: nn.Module
+    title: str
+    views: int
+
+
+def open_subject(path: Path) -> Subject:
+    """Reads a checkpoint of train.py, or an installed model's folder.
+
+    Raises:
+        CheckpointError, ModelError: if it cannot be read.
+        PlotError: if its network has no attention, as a ResNet.
+    """
+    if path.is_dir():
+        folder = open_model_folder(path)
+        backbone = load_backbone(folder)
+        name, views = folder.manifest["name"], folder.manifest["preprocessing"]["crop"]
+    else:
+        loaded = load_teacher(path)
+        backbone, views = loaded.backbone, loaded.options["global_crops_size"]
+        name = f"{loaded.arch}, epoch {loaded.training['epochs']}"
+    if not hasattr(backbone, "patch_size"):
+        raise PlotError(f"{path}: {name} has no attention to draw")
+    return Subject(backbone.eval(), name, views)
+
+
 @torch.inference_mode()
-def draw_attention(checkpoint: Path, images: Mapping[str, Image.Image], side: int = 0) -> Figure:
+def draw_attention(subject: Subject, images: Mapping[str, Image.Image], side: int = 0) -> Figure:
     """Draws each image, the mean attention of the CLS token over heads, and that of each head.
 
     Args:
-        checkpoint: of train.py.
+        subject: whose attention.
         images: RGB by name; the centre square is shown.
-        side: of that square in pixels, rounded to whole patches; 0 takes twice the global crops.
-
-    Raises:
-        CheckpointError: if the checkpoint cannot be read.
-        PlotError: if its network has no attention, as a ResNet.
+        side: of that square in pixels, rounded to whole patches; 0 takes twice the subject's views.
     """
-    loaded = load_teacher(checkpoint)
-    patch = getattr(loaded.backbone, "patch_size", None)
-    if patch is None:
-        raise PlotError(f"{loaded.arch} of {checkpoint} has no attention to draw")
-    side = side or SIDE_FACTOR * loaded.options["global_crops_size"]
-    grid = max(side // patch, 1)
+    patch = subject.backbone.patch_size
+    grid = max((side or SIDE_FACTOR * subject.views) // patch, 1)
     squares = [center_crop(image, grid * patch, grid * patch) for image in images.values()]
     pixels = normalise(torch.from_numpy(np.stack(squares)))
     # [B, heads, rows, columns], a share of the whole attention each.
-    maps = loaded.backbone.features(pixels).attention.unflatten(-1, (grid, grid)).numpy()
+    maps = subject.backbone.features(pixels).attention.unflatten(-1, (grid, grid)).numpy()
     heads = maps.shape[1]
     figure = Figure(figsize=(1.6 * (heads + 2), 1.6 * len(squares) + 0.5), layout="constrained")
     axes = figure.subplots(len(squares), heads + 2, squeeze=False)
-    epoch = loaded.training["epochs"]
-    figure.suptitle(
-        f"{loaded.arch}/{patch}, epoch {epoch}: attention of the CLS token", fontsize=10
-    )
+    figure.suptitle(f"{subject.title}: attention of the CLS token", fontsize=10)
     titles = ["image", "mean", *(f"head {head}" for head in range(heads))]
     for row, (square, attention) in enumerate(zip(squares, maps, strict=True)):
         pictures = [square, attention.mean(axis=0), *attention]

@@ -13,7 +13,7 @@ from .loss import max_entropy
 KL_SHARE = 0.005
 UNIFORM_SHARE = 0.99
 ONE_OUTPUT_SHARE = 0.02
-LOSS_SHARE = 0.005
+LOSS_SHARE = 0.02
 
 ADVICE_UNIFORM = (
     "lower --teacher_temp and --warmup_teacher_temp (0.02 to 0.04), fewer prototypes (--out_dim), "

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .model_card import TRAINING_LOG
 from .run_state import LOG
 
 Line = Mapping[str, Any]
@@ -24,12 +25,14 @@ def read_log(run: Path) -> list[Line]:
     """The lines of a run's log.
 
     Args:
-        run: folder of the run, or a log file itself, such as a model's training-log.jsonl.
+        run: folder of the run or of the model that came of it, or a log file itself.
 
     Raises:
         PlotError: if there is no log, or it is empty or damaged.
     """
-    path = run if run.is_file() else run / LOG
+    path = run
+    if not run.is_file():
+        path = run / TRAINING_LOG if (run / TRAINING_LOG).exists() else run / LOG
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError as error:

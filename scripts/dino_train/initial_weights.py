@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .checkpoint import CheckpointError
 from .head import DINONetwork
+from .import_onnx import ModelError, load_backbone, open_model_folder
 from .networks import arch_names, backbone_like, build_backbone
 
 State = dict[str, Tensor]
@@ -29,7 +30,8 @@ def load_initial_weights(path: Path, network: DINONetwork, options: argparse.Nam
 
     Args:
         path: checkpoint of train.py or of the authors' main_dino.py, or a backbone's state_dict,
-            by torch.save or safetensors; prefixes `module.` and `backbone.` are understood.
+            by torch.save or safetensors; prefixes `module.` and `backbone.` are understood. Or the
+            folder of an exported model.
         network: changed in place.
         options: arch and patch_size, for messages.
 
@@ -47,6 +49,11 @@ def load_initial_weights(path: Path, network: DINONetwork, options: argparse.Nam
 
 
 def _read(path: Path) -> Any:
+    if path.is_dir():
+        try:
+            return load_backbone(open_model_folder(path)).state_dict()
+        except ModelError as error:
+            raise CheckpointError(f"--init: {error}") from error
     if not path.is_file():
         raise CheckpointError(f"--init: no file {path}")
     try:

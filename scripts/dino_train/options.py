@@ -135,18 +135,17 @@ def _add_network(add: Any) -> None:
     add(
         "--init",
         type=Path,
-        help="start from these weights: a checkpoint of train.py or of the authors, or a backbone; "
-        "--resume leaves it unread",
+        help="start from a checkpoint (ours or the authors'), a backbone or a model's folder",
     )
 
 
 def _add_optimisation(add: Any) -> None:
     add("--momentum_teacher", type=float, default=0.996, help="cosine from here to 1")
     add("--center_momentum", type=float, default=0.9, help="EMA of the centre; 1 = no centring")
-    add("--warmup_teacher_temp", type=float, default=0.04)
+    add("--warmup_teacher_temp", type=float, default=0.04, help="of the first epoch")
     add("--teacher_temp", type=float, default=0.04, help="sharpening; above 0.07 is unstable")
-    add("--warmup_teacher_temp_epochs", type=int, default=0)
-    add("--student_temp", type=float, default=0.1)
+    add("--warmup_teacher_temp_epochs", type=int, default=0, help="epochs from one to the other")
+    add("--student_temp", type=float, default=0.1, help="of the student")
     add(
         "--use_fp16",
         type=_auto_flag,
@@ -154,25 +153,26 @@ def _add_optimisation(add: Any) -> None:
         help="fp16 with loss scaling: true, false or auto, which is true on a GPU",
     )
     add("--bf16", type=_flag, default=False, help="bfloat16 instead, which needs no scaling")
-    add("--weight_decay", type=float, default=0.04)
-    add("--weight_decay_end", type=float, default=0.4)
+    add("--weight_decay", type=float, default=0.04, help="of matrices, at the start")
+    add("--weight_decay_end", type=float, default=0.4, help="at the end, by a cosine")
     add("--clip_grad", type=float, default=3.0, help="norm per parameter; 0 = off")
     add("--batch_size_per_gpu", type=int, default=64, help="images per process and pass")
     add("--accumulate", type=int, default=1, help="passes per step, for a larger batch")
-    add("--epochs", type=int, default=100)
+    add("--epochs", type=int, default=100, help="passes over the images")
     add("--freeze_last_layer", type=int, default=1, help="epochs with a frozen last layer")
     add("--lr", type=float, default=0.0005, help="at batch 256, scaled linearly with the batch")
-    add("--warmup_epochs", type=int, default=10)
-    add("--min_lr", type=float, default=1e-6)
-    add("--optimizer", default="adamw", choices=OPTIMIZERS)
+    add("--warmup_epochs", type=int, default=10, help="epochs of a rate rising from 0")
+    add("--min_lr", type=float, default=1e-6, help="rate at the end, by a cosine")
+    add("--optimizer", default="adamw", choices=OPTIMIZERS, help="adamw, sgd or lars")
 
 
 def _add_views(add: Any) -> None:
-    add("--global_crops_scale", type=float, nargs=2, default=[0.4, 1.0])
-    add("--local_crops_number", type=int, default=8)
-    add("--local_crops_scale", type=float, nargs=2, default=[0.05, 0.4])
-    add("--global_crops_size", type=int, default=224, help="pixels")
-    add("--local_crops_size", type=int, default=96, help="pixels")
+    area = "range of a view's share of the image's area"
+    add("--global_crops_scale", type=float, nargs=2, default=[0.4, 1.0], help=area)
+    add("--local_crops_number", type=int, default=8, help="small views; 0 = none")
+    add("--local_crops_scale", type=float, nargs=2, default=[0.05, 0.4], help=area)
+    add("--global_crops_size", type=int, default=224, help="side of the two large views, pixels")
+    add("--local_crops_size", type=int, default=96, help="side of small views, pixels")
 
 
 def _add_data(add: Any) -> None:
@@ -204,7 +204,7 @@ def _add_data(add: Any) -> None:
 def _add_run(add: Any) -> None:
     add("--output_dir", type=Path, required=True, help="checkpoint.pth and log.jsonl go here")
     add("--saveckp_freq", type=int, default=20, help="also keep a checkpoint every N epochs")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of weights, order and views")
     add("--threads", type=int, default=0, help="CPU threads of PyTorch; 0 = its own choice")
     add("--device", default="auto", help="auto, cpu or cuda")
     add("--dist_url", default="env://", help="where processes meet, without torchrun")
@@ -232,7 +232,7 @@ def _add_seeing(add: Any) -> None:
     add("--knn_train_images", type=int, default=0, help="subsample the k-NN bank; 0 = all")
     add("--knn_exclude", nargs="*", default=[], help="labels to leave out of k-NN")
     add("--tensorboard", type=_flag, default=True, help="write output_dir/tensorboard")
-    add("--on_collapse", default="stop", choices=["stop", "warn"])
+    add("--on_collapse", default="stop", choices=["stop", "warn"], help="stop, or warn and go on")
     add(
         "--collapse_window",
         type=int,

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from .attention_page import draw_attention, drawn_scenes, open_images
+from .attention_page import draw_attention, drawn_scenes, open_images, open_subject
 from .checkpoint import CheckpointError
 from .curves import PlotError, draw_curves, read_log
+from .import_onnx import ModelError
 
 EXAMPLE = """example:
   python scripts/plot.py runs/mine
+  python scripts/plot.py models/my-photos --out pictures/curves.png
   python scripts/plot.py runs/mine runs/other --out compared.svg --no_attention
 """
 FORMATS = ("png", "svg", "pdf")
@@ -29,8 +31,14 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="--output_dir of train.py, or a log file")
-    add("--out", type=Path, help="file of the curves (default: curves.png in the first run)")
+    add(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="--output_dir of train.py, a model, or a log",
+    )
+    add("--out", type=Path, help="the curves; pages go beside (default: in the run)")
     add("--no_attention", action="store_true", help="curves only")
     add("--images", nargs="+", type=Path, default=[], help="for attention (default: drawn scenes)")
     add("--size", type=int, default=0, help="of the images in pixels (default: twice the views)")
@@ -49,13 +57,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.no_attention:
             images = open_images(args.images) or drawn_scenes()
             for run in args.runs:
-                for checkpoint in sorted(run.glob("checkpoint*.pth")):
-                    page = run / f"attention-{checkpoint.stem}.png"
-                    _save(draw_attention(checkpoint, images, args.size), page)
-    except (PlotError, CheckpointError) as error:
+                for path in _networks(run):
+                    page = _page(run, path, args.out)
+                    _save(draw_attention(open_subject(path), images, args.size), page)
+    except (PlotError, CheckpointError, ModelError) as error:
         print(f"plot.py: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _networks(run: Path) -> list[Path]:
+    """The checkpoints of a run, or the model that a folder holds."""
+    if (run / "manifest.json").exists():
+        return [run]
+    return sorted(run.glob("checkpoint*.pth"))
+
+
+def _page(run: Path, network: Path, out: Path | None) -> Path:
+    """Beside the curves where they were sent elsewhere, else in the run's folder."""
+    stem = "" if network == run else f"-{network.stem}"
+    if out:
+        return out.with_name(f"attention-{run.name}{stem}.png")
+    return run / f"attention{stem}.png"
 
 
 def _name(run: Path) -> str:

@@ -77,6 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--partition", default="", help="where to submit")
     add("--account", default="")
     add("--constraint", default="", help="for example the kind of GPU")
+    add(
+        "--use_volta32",
+        action="store_const",
+        dest="constraint",
+        const="volta32gb",
+        help="the authors' name for --constraint volta32gb",
+    )
     add("--comment", default="", help="for the scheduler")
     add("--cpus_per_gpu", type=int, default=10, help="for the workers that prepare images")
     add("--mem_gb_per_gpu", type=int, default=40)

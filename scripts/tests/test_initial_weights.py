@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from dino_train.checkpoint import CheckpointError, read_checkpoint
 from dino_train.head import DINOHead, DINONetwork
+from dino_train.import_onnx import load_backbone, open_model_folder
 from dino_train.initial_weights import identify, load_initial_weights
 from dino_train.networks import build_backbone, build_network
 from dino_train.options import parse_options
@@ -153,6 +155,19 @@ def test_files_without_a_network_are_refused(tmp_path, content, message):
     options = options_of()
     with pytest.raises(CheckpointError, match=message):
         load_initial_weights(path, fresh(options), options)
+
+
+def test_an_exported_model_is_a_start(tmp_path):
+    model = next((Path(__file__).parents[2] / "models").glob("*/manifest.json")).parent
+    manifest = json.loads((model / "manifest.json").read_text())
+    options = options_of("--arch", manifest["architecture"]["variant"])
+    target = fresh(options)
+    assert "took the backbone" in load_initial_weights(model, target, options)
+    expected = load_backbone(open_model_folder(model)).eval()
+    images = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(target.backbone.eval()(images), expected(images))
+    with pytest.raises(CheckpointError, match="is not a model folder"):
+        load_initial_weights(tmp_path, target, options)
 
 
 @pytest.mark.usefixtures("micro", "one_thread")

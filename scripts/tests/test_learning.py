@@ -71,3 +71,23 @@ def test_without_sharpening_the_teacher_collapses_to_the_uniform(pictures, tmp_p
     assert "train.py: training has collapsed in epoch 2: outputs are uniform" in (
         capsys.readouterr().out
     )
+
+
+# docs/training.md, "Small sets".
+RECIPE = ("--out_dim 64 --teacher_temp 0.02 --warmup_teacher_temp 0.02 --momentum_teacher 0.99 "
+          "--lr 0.004")  # fmt: skip
+# What the authors have for a million images; 1,024 prototypes stand for their 65,536.
+DEFAULTS = "--out_dim 1024 --teacher_temp 0.04 --momentum_teacher 0.996 --lr 0.0005"
+
+
+def test_few_images_learn_nothing_with_the_defaults_and_something_with_the_recipe(tmp_path):
+    write_scenes(tmp_path / "train", 2, seed=3)
+    length = ["--epochs", "18", "--warmup_epochs", "3", "--collapse_window", "20"]
+    with pytest.raises(TrainingError, match="loss stands at ln K"):
+        train(tmp_path, tmp_path / "defaults", *length, *DEFAULTS.split())
+    trainer, last = train(tmp_path, tmp_path / "recipe", *length, *RECIPE.split())
+    assert trainer.watch.suspicion() is None
+    assert last["loss"] < 0.9 * math.log(OUT_DIM)
+    assert last["kl"] > 0.2
+    # Nor have the features grown alike: fresh ones spread by 0.053.
+    assert last["feature_std"] > 0.04

@@ -11,6 +11,7 @@ import pytest
 
 from dino_train.networks import arch_names
 from dino_train.options import parse_options
+from dino_train.options_table import AUTHORS_OTHERS, AUTHORS_SAME, DOCUMENT, with_table
 
 # https://github.com/facebookresearch/dino/blob/main/main_dino.py, get_args_parser.
 AUTHORS_DEFAULTS = {
@@ -114,12 +115,14 @@ def test_the_published_command_parses_as_it_is():
     # https://github.com/facebookresearch/dino, README: ResNet-50.
     command = (
         "--arch resnet50 --optimizer sgd --lr 0.03 --weight_decay 1e-4 --weight_decay_end 1e-4 "
-        "--global_crops_scale 0.14 1 --local_crops_scale 0.05 0.14 --use_bn_in_head true "
-        "--use_fp16 true --data_path /path/to/imagenet/train --output_dir /path/to/saving_dir"
+        "--global_crops_scale 0.14 1 --local_crops_scale 0.05 0.14 "
+        "--data_path /path/to/imagenet/train --output_dir /path/to/saving_dir"
     )
     options = parse_options(shlex.split(command))
-    assert (options.optimizer, options.lr, options.use_fp16) == ("sgd", 0.03, True)
-    assert options.use_bn_in_head is True
+    assert (options.optimizer, options.lr, options.weight_decay) == ("sgd", 0.03, 1e-4)
+    assert options.local_crops_scale == [0.05, 0.14]
+    more = parse_options([*shlex.split(command), "--use_fp16", "true", "--use_bn_in_head", "True"])
+    assert (more.use_fp16, more.use_bn_in_head) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -182,3 +185,10 @@ def test_a_file_of_another_form_is_named(tmp_path, capsys, text, message):
 def test_a_resnet_takes_crops_of_any_size():
     options = parse_options([*NEEDED, "--arch", "resnet50", "--global_crops_size", "225"])
     assert options.global_crops_size == 225
+
+
+def test_the_documentation_has_every_option_with_its_default():
+    document = DOCUMENT.read_text(encoding="utf-8")
+    assert with_table(document) == document, "PYTHONPATH=scripts python -m dino_train.options_table"
+    assert set(AUTHORS_DEFAULTS) == AUTHORS_SAME
+    assert not AUTHORS_SAME & AUTHORS_OTHERS.keys()

@@ -11,7 +11,7 @@ from conftest import run_options, write_scenes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dino_train.attention_page import draw_attention, drawn_scenes
+from dino_train.attention_page import draw_attention, drawn_scenes, open_subject
 from dino_train.checkpoint import save_checkpoint
 from dino_train.curves import PlotError, draw_curves, read_log
 from dino_train.plot_command import main
@@ -63,12 +63,20 @@ def test_a_run_gets_its_curves_and_a_page_for_each_checkpoint(tmp_path, capsys):
         with Image.open(run / name) as picture:
             assert min(picture.size) > 300
             assert len(np.unique(np.asarray(picture.convert("L")))) > 10
-    figure = draw_attention(run / "checkpoint.pth", drawn_scenes(), side=40)
+    figure = draw_attention(open_subject(run / "checkpoint.pth"), drawn_scenes(), side=40)
     # An image, the mean and two heads for each of four scenes.
     assert len(figure.axes) == 4 * 4
     assert figure.axes[1].images[0].get_array().shape == (5, 5)
     assert main([str(run), "--out", str(tmp_path / "c.svg"), "--no_attention"]) == 0
     assert "<svg" in (tmp_path / "c.svg").read_text()
+
+
+def test_the_bundled_model_shows_its_curves_and_attention(tmp_path, capsys):
+    model = next(Path(__file__).parents[2].glob("models/*/training-log.jsonl")).parent
+    assert main([str(model), "--out", str(tmp_path / "c.png"), "--size", "48"]) == 0
+    page = tmp_path / f"attention-{model.name}.png"
+    assert capsys.readouterr().out.split() == [str(tmp_path / "c.png"), str(page)]
+    assert page.exists()
 
 
 def test_the_drawn_scene_with_an_orientation_is_upright():
