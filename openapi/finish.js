@@ -97,6 +97,7 @@ const BODY_PROBLEMS = {
   413: 'The body or an image is too large',
   415: 'Not an image format, or not a type of body, that the service reads',
 };
+const DISK_FULL = "The service's disk is full; nothing was changed, and reading goes on";
 const IMAGE_PROBLEMS = {
   422: 'The image is damaged',
   503: "The model's process ended on the way, and another is started: try again",
@@ -104,9 +105,10 @@ const IMAGE_PROBLEMS = {
 
 /** Changes `specification` in place and returns it. */
 export function finish(specification) {
-  for (const verbs of Object.values(specification.paths)) {
-    for (const operation of Object.values(verbs)) {
+  for (const [path, verbs] of Object.entries(specification.paths)) {
+    for (const [verb, operation] of Object.entries(verbs)) {
       finishOperation(operation);
+      if (isWrite(path, verb, operation)) operation.responses[507] ??= problem(DISK_FULL);
     }
   }
   for (const [path, [operationId, summary, description, content]] of Object.entries(OPERATIONS)) {
@@ -129,6 +131,11 @@ export function finish(specification) {
   specification.security = [{}, { bearer: [] }, { apiKey: [] }];
   specification.servers = [{ url: '/' }];
   return specification;
+}
+
+function isWrite(path, verb, operation) {
+  const changes = ['put', 'patch', 'delete'].includes(verb) || operation.operationId === 'postImages';
+  return path.startsWith('/v1/collections') && changes;
 }
 
 function finishOperation(operation) {

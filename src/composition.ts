@@ -7,6 +7,8 @@ import { ModelService } from './collections/model.service.js';
 import { EmbeddedCollectionStore } from './collections/embedded/embedded-collection-store.js';
 import { ImageService } from './collections/image.service.js';
 import { SearchService } from './collections/search.service.js';
+import { SnapshotFolder } from './collections/embedded/snapshots/snapshot-folder.js';
+import { SnapshotService } from './collections/snapshot.service.js';
 import type { Config } from './config.js';
 import { EmbeddingService } from './inference/embedding.service.js';
 import { FeatureExtractor } from './inference/feature-extractor.js';
@@ -82,6 +84,8 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   }
   metrics.observeQueueLength(() => models.queueLength);
 
+  const snapshotFolder = new SnapshotFolder(dataDir);
+  await snapshotFolder.open();
   const jobs = new JobRunner({
     onFailure: (err, { id, kind }) => logger.error({ err, id, kind }, 'job failed'),
   });
@@ -123,6 +127,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       images,
       search,
       models: modelService,
+      snapshots: new SnapshotService({ store, folder: snapshotFolder, jobs }),
     },
   });
   lifecycle.ready();

@@ -14,6 +14,7 @@ export const PROBLEMS = {
   overloaded: { status: 429, title: 'Too many requests at once' },
   internal: { status: 500, title: 'Internal error' },
   'not-ready': { status: 503, title: 'The service is not ready' },
+  'insufficient-storage': { status: 507, title: "The service's disk is full" },
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -12,6 +12,7 @@ import { addMaskCommand } from './mask-command.js';
 import { addModelsCommand } from './models/models-command.js';
 import { addSearchCommand } from './search-command.js';
 import { addServeCommand } from './serve-command.js';
+import { addSnapshotsCommand } from './snapshots/snapshots-command.js';
 
 /**
  * Runs one command.
@@ -66,6 +67,7 @@ export function createProgram(): Command {
   addAttentionCommand(program);
   addModelsCommand(program);
   addJobsCommand(program);
+  addSnapshotsCommand(program);
   return program;
 }
 

@@ -35,6 +35,8 @@ import type {
   SearchAnswer,
   SearchOptions,
   SearchQuery,
+  Snapshot,
+  SnapshotVerification,
   StoredImage,
   UnusableModel,
 } from './resources.js';
@@ -342,6 +344,39 @@ export class DinoClient {
   async maskPicture(image: ImageSource, options: MaskPictureOptions = {}): Promise<Uint8Array> {
     const request = asPng(imageBody(image, options));
     return new Uint8Array((await this.#call(() => this.#api.POST('/v1/masks', request))).data);
+  }
+
+  /** Starts to make a snapshot of all collections; the job's result names it. */
+  async createSnapshot(): Promise<Job> {
+    return (await this.#call(() => this.#api.POST('/v1/snapshots'))).data;
+  }
+
+  /** The latest first. */
+  async listSnapshots(): Promise<Snapshot[]> {
+    return (await this.#call(() => this.#api.GET('/v1/snapshots'))).data.snapshots;
+  }
+
+  async getSnapshot(id: string): Promise<Snapshot> {
+    const params = { path: { id } };
+    return (await this.#call(() => this.#api.GET('/v1/snapshots/{id}', { params }))).data;
+  }
+
+  /** The snapshot's tar file, as it arrives; its SHA-256 is in `getSnapshot`. */
+  async downloadSnapshot(id: string): Promise<ReadableStream<Uint8Array>> {
+    const request = { params: { path: { id } }, parseAs: 'stream' } as const;
+    const send = () => this.#api.GET('/v1/snapshots/{id}/content', request);
+    return (await this.#call(send)).data as ReadableStream<Uint8Array>;
+  }
+
+  /** Has the server read a snapshot from end to end. */
+  async verifySnapshot(id: string): Promise<SnapshotVerification> {
+    const params = { path: { id } };
+    return (await this.#call(() => this.#api.POST('/v1/snapshots/{id}/verify', { params }))).data;
+  }
+
+  async deleteSnapshot(id: string): Promise<void> {
+    const params = { path: { id } };
+    await this.#call(() => this.#api.DELETE('/v1/snapshots/{id}', { params }));
   }
 
   /** Jobs that wait, run or have finished lately, the latest first. */

@@ -23,6 +23,8 @@ export type PutImageResult = Schemas['PutImageResponse'];
 export type SearchAnswer = Schemas['SearchResponse'];
 export type SearchResult = Schemas['SearchResult'];
 export type UnusableModel = Schemas['UnusableModel'];
+export type Snapshot = Schemas['SnapshotResource'];
+export type SnapshotVerification = Schemas['SnapshotVerification'];
 export type StoredImage = Schemas['ImageResource'];
 export type StoredImageReference = Schemas['StoredImageReference'];
 

@@ -4,6 +4,87 @@
  */
 
 export interface paths {
+    "/v1/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the snapshots */
+        get: operations["listSnapshots"];
+        put?: never;
+        /**
+         * Make a snapshot
+         * @description Starts a job that copies all collections as they are at one moment, while reads and writes go on, and checks every
+         *     byte of the copy. Its result is `{"snapshot": id}`; it fails where the database is damaged or the disk is full.
+         */
+        post: operations["createSnapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/snapshots/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Describe a snapshot */
+        get: operations["getSnapshot"];
+        put?: never;
+        post?: never;
+        /** Delete a snapshot */
+        delete: operations["deleteSnapshot"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/snapshots/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download a snapshot
+         * @description A tar file: the database, the graphs, and a manifest with the SHA-256 of each. `Repr-Digest` (RFC 9530) has the
+         *     SHA-256 of the whole; `dino snapshots restore` puts it into a data folder.
+         */
+        get: operations["getSnapshotContent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/snapshots/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify a snapshot
+         * @description Reads a snapshot from end to end and compares it with its checksums.
+         */
+        post: operations["verifySnapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{collection}/search": {
         parameters: {
             query?: never;
@@ -579,6 +660,84 @@ export interface components {
             instance: string;
             /** @description The fields that are not valid, where the request's form is at fault. */
             errors?: components["schemas"]["InvalidField"][];
+        };
+        /**
+         * @description `succeeded`, `failed` and `cancelled` are final.
+         * @enum {string}
+         */
+        JobStateName: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        /** @description Work that goes on after the request that started it. */
+        JobResource: {
+            id: string;
+            /** @description What it does, e.g. `reembed`. */
+            kind: string;
+            /** @description The collection it works on; null where it is about none. */
+            collection: string | null;
+            state: components["schemas"]["JobStateName"];
+            /**
+             * Format: int32
+             * @description Steps done; most kinds count images.
+             */
+            done: number;
+            /**
+             * Format: double
+             * @description Steps in all; null until that is known.
+             */
+            total: number | null;
+            /** @description ISO 8601, UTC. */
+            createdAt: string;
+            /** @description Null while it waits for its turn. */
+            startedAt: string | null;
+            /** @description Null until its state is final. */
+            finishedAt: string | null;
+            /** @description What it found or did, once it has succeeded; its form is the kind's. */
+            result: {
+                [key: string]: unknown;
+            } | null;
+            /** @description What went wrong, once it has failed. */
+            error: components["schemas"]["Problem"] | (null);
+        };
+        /** @description A collection in a snapshot. */
+        SnapshotCollectionResource: {
+            name: string;
+            /** @description Name of the model whose vectors it holds. */
+            model: string;
+            /**
+             * Format: int32
+             * @description Vector length in elements.
+             */
+            dimension: number;
+            /**
+             * Format: int32
+             * @description Images.
+             */
+            count: number;
+        };
+        /** @description All collections as they were at one moment. */
+        SnapshotResource: {
+            id: string;
+            /** @description ISO 8601, UTC: when it was begun. It holds at least what had been acknowledged by then. */
+            createdAt: string;
+            /**
+             * Format: int32
+             * @description Size of its file in bytes.
+             */
+            bytes: number;
+            /** @description SHA-256 of its file, 64 lower-case hex digits. */
+            sha256: string;
+            collections: components["schemas"]["SnapshotCollectionResource"][];
+        };
+        SnapshotListResponse: {
+            /** @description The latest first. */
+            snapshots: components["schemas"]["SnapshotResource"][];
+        };
+        /** @description What reading a snapshot from end to end has found. */
+        SnapshotVerification: {
+            id: string;
+            /** @description Whether every byte is as it was written. */
+            whole: boolean;
+            /** @description What is wrong; null when it is whole. */
+            problem: string | null;
         };
         /** @description A metadata value: text, number, boolean, or a list of texts or of numbers. */
         MetadataValue: string | number | boolean | string[] | number[];
@@ -1211,42 +1370,6 @@ export interface components {
              */
             size?: number;
             image: components["schemas"]["ImageReference"];
-        };
-        /**
-         * @description `succeeded`, `failed` and `cancelled` are final.
-         * @enum {string}
-         */
-        JobStateName: "queued" | "running" | "succeeded" | "failed" | "cancelled";
-        /** @description Work that goes on after the request that started it. */
-        JobResource: {
-            id: string;
-            /** @description What it does, e.g. `reembed`. */
-            kind: string;
-            /** @description The collection it works on; null where it is about none. */
-            collection: string | null;
-            state: components["schemas"]["JobStateName"];
-            /**
-             * Format: int32
-             * @description Steps done; most kinds count images.
-             */
-            done: number;
-            /**
-             * Format: double
-             * @description Steps in all; null until that is known.
-             */
-            total: number | null;
-            /** @description ISO 8601, UTC. */
-            createdAt: string;
-            /** @description Null while it waits for its turn. */
-            startedAt: string | null;
-            /** @description Null until its state is final. */
-            finishedAt: string | null;
-            /** @description What it found or did, once it has succeeded; its form is the kind's. */
-            result: {
-                [key: string]: unknown;
-            } | null;
-            /** @description What went wrong, once it has failed. */
-            error: components["schemas"]["Problem"] | (null);
         };
         JobListResponse: {
             /** @description The latest first: all that wait or run, and the latest 100 that finished. */
@@ -1932,6 +2055,393 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listSnapshots: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotListResponse"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job that makes it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description One is being made already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSnapshotContent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A tar file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verifySnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotVerification"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     search: {
         parameters: {
             query?: {
@@ -3229,6 +3739,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     getImage: {
@@ -3438,6 +3957,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     deleteImage: {
@@ -3497,6 +4025,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3587,6 +4124,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4668,6 +5214,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     deleteCollection: {
@@ -4726,6 +5281,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -3,6 +3,7 @@ import type { CollectionStore } from '../collections/collection-store.js';
 import type { ImageService } from '../collections/image.service.js';
 import type { ModelService } from '../collections/model.service.js';
 import type { SearchService } from '../collections/search.service.js';
+import type { SnapshotService } from '../collections/snapshot.service.js';
 import type { Config } from '../config.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { JobRunner } from '../jobs/job-runner.js';
@@ -32,5 +33,6 @@ export interface AppParts {
     readonly images: ImageService;
     readonly search: SearchService;
     readonly models: ModelService;
+    readonly snapshots: SnapshotService;
   };
 }

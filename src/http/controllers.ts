@@ -12,6 +12,7 @@ import { JobsController } from './controllers/jobs.controller.js';
 import { MasksController } from './controllers/masks.controller.js';
 import { ModelsController } from './controllers/models.controller.js';
 import { SearchController } from './controllers/search.controller.js';
+import { SnapshotsController } from './controllers/snapshots.controller.js';
 import { ImageInput } from './image-input.js';
 
 /** How each controller is made. One per request, since tsoa keeps the answer's status and headers in it. */
@@ -43,6 +44,7 @@ export function createControllers({ config, store, jobs, services }: AppParts): 
           images,
         }),
     ],
+    [SnapshotsController, () => new SnapshotsController(services.snapshots)],
     [JobsController, () => new JobsController(jobs)],
     [ModelsController, () => new ModelsController(services.models)],
     [CollectionsController, () => new CollectionsController(services.collections)],

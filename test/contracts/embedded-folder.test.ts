@@ -217,7 +217,6 @@ describe('the store’s thread', () => {
     for (const outcome of failed) {
       expect(outcome.reason).toMatchObject({ name: 'DinoError', code: 'internal' });
     }
-    expect(failed.length).toBeGreaterThan(0);
     expect(acknowledged).toHaveLength(100 - failed.length);
     const found = await store.findImages('c', acknowledged);
     expect(found).toHaveLength(acknowledged.length);

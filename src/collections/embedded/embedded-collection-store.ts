@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { webcrypto } from 'node:crypto';
 import { resolve } from 'node:path';
 import type {
   Collection,
@@ -19,7 +20,7 @@ import type {
   StoredImage,
 } from '../collection-store.js';
 import type { Filter } from '../filter.js';
-import { checkInteger } from '../input-checks.js';
+import { checkInteger, show } from '../input-checks.js';
 import { validateCollectionName, validateSettings } from '../validate-collection.js';
 import { encodePatch, validateImageId, validateNewImage } from '../validate-image.js';
 import { validateFilter } from '../validate-filter.js';
@@ -27,6 +28,7 @@ import { validateFacetQuery, validateListQuery, validateSearchQuery } from '../v
 import type { IndexStatus } from './collection-index.js';
 import { EngineThread } from './engine-thread.js';
 import type { CommitCounts } from './group-commit.js';
+import { damaged } from './storage-errors.js';
 
 export interface EmbeddedStoreOptions {
   /** Folder of the database and the graphs; created when it is not there. One process at a time. */
@@ -135,7 +137,14 @@ export class EmbeddedCollectionStore implements CollectionStore {
   }
 
   async getContent(collection: string, id: string): Promise<Picture> {
-    return this.thread.call('getContent', [validateCollectionName(collection), validateImageId(id)]);
+    const name = validateCollectionName(collection);
+    const picture = await this.thread.call('getContent', [name, validateImageId(id)]);
+    // Hashed on another thread: a large file would hold up this one, and the engine.
+    const hash = await webcrypto.subtle.digest('SHA-256', picture.bytes);
+    if (Buffer.from(hash).toString('hex') !== picture.contentHash) {
+      throw damaged(`The content of image ${show(id)} in collection "${name}"`);
+    }
+    return picture;
   }
 
   async getThumbnail(collection: string, id: string): Promise<Picture> {
@@ -183,6 +192,33 @@ export class EmbeddedCollectionStore implements CollectionStore {
   /** How many writes there were since the thread started, and in how many commits; for metrics and benchmarks. */
   async commitCounts(): Promise<CommitCounts> {
     return this.thread.call('commitCounts', []);
+  }
+
+  /**
+   * Copies the database and the graphs into a folder on the same disk, as they are at the end of it, while reads and
+   * writes go on in between.
+   *
+   * @throws what the disk says; the signal's reason once it is aborted
+   */
+  async backUp(
+    folder: string,
+    {
+      signal,
+      onProgress,
+    }: { signal: AbortSignal; onProgress: (donePages: number, totalPages: number) => void },
+  ): Promise<void> {
+    await this.thread.call('beginBackup', [folder]);
+    try {
+      for (let finished = false; !finished;) {
+        signal.throwIfAborted();
+        const progress = await this.thread.call('continueBackup', []);
+        onProgress(progress.donePages, progress.totalPages);
+        finished = progress.finished;
+      }
+    } catch (error) {
+      await this.thread.call('cancelBackup', []);
+      throw error;
+    }
   }
 
   /** Resolves when no graph is behind any more; for benchmarks and imports that want to wait for it. */

@@ -53,6 +53,9 @@ const READS: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
   'search',
   'indexStatus',
   'commitCounts',
+  'beginBackup',
+  'continueBackup',
+  'cancelBackup',
   'upkeep',
 ]);
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { DinoError } from '../../errors.js';
@@ -23,14 +23,17 @@ import { show, refuse } from '../input-checks.js';
 import { decodeCursor, encodeCursor } from '../list-cursor.js';
 import { toUnitVector } from '../unit-vector.js';
 import type { EncodedPatch, ImageRecord } from '../validate-image.js';
+import { blobChecksum } from './blob-checksum.js';
 import { CollectionIndex } from './collection-index.js';
 import type { IndexStatus } from './collection-index.js';
 import { GraphFiles } from './graph-files.js';
 import { GroupCommit } from './group-commit.js';
 import type { CommitCounts, Settled } from './group-commit.js';
 import { searchHits } from './hit-search.js';
+import type { BackupProgress, OnlineBackup } from './online-backup.js';
 import { SqliteCatalog } from './sqlite-catalog.js';
-import type { CollectionRow } from './sqlite-catalog.js';
+import type { CollectionRow, LabelledVector } from './sqlite-catalog.js';
+import { damaged, explainStorageError } from './storage-errors.js';
 
 export interface EngineOptions {
   readonly dataDir: string;
@@ -57,12 +60,14 @@ const SETTINGS = ['model', 'modelFingerprint', 'dimension', 'm', 'efConstruction
 export class Engine {
   private readonly collections = new Map<string, OpenCollection>();
   private readonly group: GroupCommit;
+  private backup: OnlineBackup | undefined;
 
   private constructor(
     private readonly options: EngineOptions,
     private readonly catalog: SqliteCatalog,
     private readonly files: GraphFiles,
     private readonly warn: (message: string) => void,
+    private readonly clock: () => Date,
   ) {
     this.group = new GroupCommit(catalog);
   }
@@ -70,21 +75,30 @@ export class Engine {
   /**
    * Opens the data folder, creating it if need be, and reads all vectors into memory.
    *
+   * @param clock says what time it is; images keep in order of their changes even where it goes back
    * @throws conflict when another process has the folder, or a newer version has written it
    */
-  static open(options: EngineOptions, warn: (message: string) => void): Engine {
+  static open(
+    options: EngineOptions,
+    warn: (message: string) => void,
+    clock: () => Date = () => new Date(),
+  ): Engine {
     const { dataDir } = options;
     let catalog: SqliteCatalog | undefined;
     try {
       mkdirSync(dataDir, { recursive: true });
+      // SQLite would say no more than "disk I/O error".
+      accessSync(dataDir, constants.W_OK);
       catalog = SqliteCatalog.open(join(dataDir, 'dino.sqlite'));
-      const engine = new Engine(options, catalog, new GraphFiles(join(dataDir, 'graphs')), warn);
+      const engine = new Engine(options, catalog, new GraphFiles(join(dataDir, 'graphs')), warn, clock);
       engine.load();
       return engine;
     } catch (cause) {
       catalog?.close();
       if (cause instanceof DinoError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const known = explainStorageError(cause);
+      if (known?.code === 'insufficient-storage') throw known;
+      const reason = known?.message ?? (cause instanceof Error ? cause.message : String(cause));
       throw new DinoError('internal', `The data folder ${dataDir} cannot be used: ${reason}`, { cause });
     }
   }
@@ -94,8 +108,8 @@ export class Engine {
     this.files.sweep(new Set(rows.map((row) => row.key)));
     for (const row of rows) {
       const index = this.addCollection(row);
-      for (const { id, label, vector } of this.catalog.vectors(row.row)) {
-        index.vectors.add(label, id, decodeVector(vector, row, id));
+      for (const stored of this.catalog.vectors(row.row)) {
+        index.vectors.add(stored.label, stored.id, decodeVector(stored, row));
       }
       index.loadGraph(this.catalog.nextLabel(row.row));
     }
@@ -129,7 +143,7 @@ export class Engine {
       key: randomUUID(),
       name,
       ...settings,
-      createdAt: new Date().toISOString(),
+      createdAt: this.clock().toISOString(),
     });
     return { collection: describe({ row, index: this.addCollection(row) }), created: true };
   }
@@ -165,7 +179,7 @@ export class Engine {
       vector: toUnitVector(image.vector, row.dimension, `The vector of image ${show(image.id)}`),
     }));
     this.group.reserve(index.vectors, records.length);
-    const changes = this.catalog.putImages(row.row, records, new Date().toISOString());
+    const changes = this.catalog.putImages(row.row, records, this.clock().toISOString());
     this.group.afterCommit(() =>
       changes.forEach(({ label, replacedLabel }, i) => {
         if (replacedLabel !== undefined) index.remove(replacedLabel);
@@ -190,7 +204,12 @@ export class Engine {
   }
 
   getThumbnail(name: string, id: string): Picture {
-    return this.catalog.findThumbnail(this.get(name).row.row, id) ?? missing(name, id);
+    const { checksum, ...picture } =
+      this.catalog.findThumbnail(this.get(name).row.row, id) ?? missing(name, id);
+    if (checksum !== null && blobChecksum(picture.bytes) !== checksum) {
+      throw damaged(`The thumbnail of image ${show(id)} in collection "${name}"`);
+    }
+    return picture;
   }
 
   getVectors(name: string, ids: readonly string[]): Float32Array[] {
@@ -212,7 +231,7 @@ export class Engine {
 
   patchMetadata(name: string, id: string, patch: EncodedPatch): StoredImage {
     const { row } = this.get(name);
-    return this.catalog.patchMetadata(row.row, id, patch, new Date().toISOString()) ?? missing(name, id);
+    return this.catalog.patchMetadata(row.row, id, patch, this.clock().toISOString()) ?? missing(name, id);
   }
 
   deleteImage(name: string, id: string): void {
@@ -244,6 +263,32 @@ export class Engine {
 
   commitCounts(): CommitCounts {
     return this.group.statistics;
+  }
+
+  /** Begins a copy of the database, and of the graphs as they are on disk, in a folder that is there. */
+  beginBackup(folder: string): void {
+    if (this.backup !== undefined) throw new DinoError('conflict', 'A backup is under way already.');
+    // The graphs first: one older than the database is caught up, one newer is of no use.
+    this.files.linkInto(join(folder, 'graphs'));
+    this.backup = this.catalog.backUp(join(folder, 'dino.sqlite'));
+  }
+
+  /** Goes on with the copy for a short stretch. */
+  async continueBackup(): Promise<BackupProgress> {
+    if (this.backup === undefined) throw new DinoError('internal', 'No backup is under way.');
+    let going = false;
+    try {
+      const progress = await this.backup.slice(UPKEEP_SLICE_MS);
+      going = !progress.finished;
+      return progress;
+    } finally {
+      if (!going) this.backup = undefined;
+    }
+  }
+
+  async cancelBackup(): Promise<void> {
+    await this.backup?.cancel();
+    this.backup = undefined;
   }
 
   get needsUpkeep(): boolean {
@@ -307,13 +352,11 @@ function refuseDuplicates(images: readonly ImageRecord[]): void {
   }
 }
 
-function decodeVector(bytes: Uint8Array, row: CollectionRow, id: string): Float32Array {
-  if (bytes.byteLength !== row.dimension * 4) {
-    throw new DinoError(
-      'internal',
-      `The vector of image ${show(id)} in collection "${row.name}" has ${bytes.byteLength} bytes instead of ${row.dimension * 4}. The database is damaged; restore it from a backup.`,
-    );
+function decodeVector({ id, vector, checksum }: LabelledVector, row: CollectionRow): Float32Array {
+  const isWhole = vector.byteLength === row.dimension * 4;
+  if (!isWhole || (checksum !== null && blobChecksum(vector) !== checksum)) {
+    throw damaged(`The vector of image ${show(id)} in collection "${row.name}"`);
   }
   // A copy, because the database's buffer need not lie on a multiple of four.
-  return new Float32Array(bytes.slice().buffer);
+  return new Float32Array(vector.slice().buffer);
 }

@@ -2,6 +2,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -111,6 +112,14 @@ export class GraphFiles {
     // A rename is on disk when its folder is; Windows cannot open a folder and needs no such thing.
     if (process.platform !== 'win32') sync(this.folder, 'r');
     this.removeFiles(this.filesOf(key).filter((name) => name !== file && !name.endsWith('.json')));
+  }
+
+  /** Gives the graphs as they are now a second name in another folder on the same disk: files here are never changed. */
+  linkInto(folder: string): void {
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(this.folder).filter((name) => /\.(hnsw|json)$/.test(name))) {
+      linkSync(join(this.folder, name), join(folder, name));
+    }
   }
 
   /** Removes everything that belongs to the collection with this key. */

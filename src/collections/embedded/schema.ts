@@ -61,4 +61,9 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   `,
   FIELDS_MIGRATION,
+  // What `blobChecksum` gives; null in rows of before.
+  `
+  ALTER TABLE vectors ADD COLUMN checksum INTEGER;
+  ALTER TABLE thumbnails ADD COLUMN checksum INTEGER;
+  `,
 ];

@@ -5,7 +5,9 @@ import type { Filter } from '../filter.js';
 import { applyPatch, canonicalMetadata } from '../validate-image.js';
 import type { EncodedPatch, ImageRecord } from '../validate-image.js';
 import { FieldTable } from './field-table.js';
+import { blobChecksum } from './blob-checksum.js';
 import { compileFilter } from './filter-sql.js';
+import { OnlineBackup } from './online-backup.js';
 import { openDatabase } from './sqlite-open.js';
 
 /** Labels are what a graph addresses its elements by, and those are uint32. */
@@ -33,6 +35,13 @@ export interface LabelledVector {
   readonly label: number;
   /** float32, little-endian. */
   readonly vector: Uint8Array;
+  /** Its `blobChecksum` when it was stored; null where that was before there were any. */
+  readonly checksum: number | null;
+}
+
+export interface StoredPicture extends Picture {
+  /** As for a vector. */
+  readonly checksum: number | null;
 }
 
 interface ImageRow {
@@ -135,7 +144,7 @@ export class SqliteCatalog {
        VALUES (@collection, @label, @id, @metadata, @contentHash, @mediaType, @width, @height, @bytes, @now, @now)
        ON CONFLICT (collection, id) DO UPDATE SET label = excluded.label, metadata = excluded.metadata,
          content_hash = excluded.content_hash, media_type = excluded.media_type, width = excluded.width,
-         height = excluded.height, bytes = excluded.bytes, updated_at = excluded.updated_at
+         height = excluded.height, bytes = excluded.bytes, updated_at = max(updated_at, excluded.updated_at)
        RETURNING row`,
     )
       .pluck()
@@ -153,7 +162,10 @@ export class SqliteCatalog {
       }) as number;
     const { buffer, byteOffset, byteLength } = image.vector;
     this.putBlob('vectors', 'vector', row, new Uint8Array(buffer, byteOffset, byteLength));
-    this.putBlob('contents', 'content', row, image.content);
+    this.prepare(
+      `INSERT INTO contents (image, content) VALUES (?, ?)
+       ON CONFLICT (image) DO UPDATE SET content = excluded.content`,
+    ).run(row, image.content);
     this.putBlob('thumbnails', 'thumbnail', row, image.thumbnail);
     return before === undefined
       ? { outcome: 'created', label }
@@ -162,9 +174,9 @@ export class SqliteCatalog {
 
   private putBlob(table: string, column: string, image: number, bytes: Uint8Array): void {
     this.prepare(
-      `INSERT INTO ${table} (image, ${column}) VALUES (?, ?)
-       ON CONFLICT (image) DO UPDATE SET ${column} = excluded.${column}`,
-    ).run(image, bytes);
+      `INSERT INTO ${table} (image, ${column}, checksum) VALUES (?, ?, ?)
+       ON CONFLICT (image) DO UPDATE SET ${column} = excluded.${column}, checksum = excluded.checksum`,
+    ).run(image, bytes, blobChecksum(bytes));
   }
 
   findImage(collection: number, id: string): StoredImage | undefined {
@@ -188,11 +200,11 @@ export class SqliteCatalog {
     ).get(collection, id) as Picture | undefined;
   }
 
-  findThumbnail(collection: number, id: string): Picture | undefined {
+  findThumbnail(collection: number, id: string): StoredPicture | undefined {
     return this.prepare(
-      `SELECT thumbnail AS bytes, 'image/webp' AS mediaType, content_hash AS contentHash
+      `SELECT thumbnail AS bytes, 'image/webp' AS mediaType, content_hash AS contentHash, checksum
        FROM images JOIN thumbnails ON thumbnails.image = images.row WHERE collection = ? AND id = ?`,
-    ).get(collection, id) as Picture | undefined;
+    ).get(collection, id) as StoredPicture | undefined;
   }
 
   /** Id and metadata of the version with this label, which must be stored. */
@@ -223,7 +235,7 @@ export class SqliteCatalog {
         .get(collection, id) as string | undefined;
       if (before === undefined) return undefined;
       const row = this.prepare(
-        `UPDATE images SET metadata = ?, updated_at = ? WHERE collection = ? AND id = ? RETURNING ${IMAGE_COLUMNS}`,
+        `UPDATE images SET metadata = ?, updated_at = max(updated_at, ?) WHERE collection = ? AND id = ? RETURNING ${IMAGE_COLUMNS}`,
       ).get(applyPatch(before, patch), now, collection, id);
       return toStoredImage(row as ImageRow);
     });
@@ -238,9 +250,14 @@ export class SqliteCatalog {
   /** Every stored vector of a collection, by ascending label. Nothing may be written before the iteration has ended. */
   vectors(collection: number): IterableIterator<LabelledVector> {
     return this.prepare(
-      `SELECT id, label, vector FROM images JOIN vectors ON vectors.image = images.row
+      `SELECT id, label, vector, checksum FROM images JOIN vectors ON vectors.image = images.row
        WHERE collection = ? ORDER BY label`,
     ).iterate(collection) as IterableIterator<LabelledVector>;
+  }
+
+  /** Begins a copy in slices. @param path a file that is not there yet */
+  backUp(path: string): OnlineBackup {
+    return new OnlineBackup(this.db, path);
   }
 
   get inTransaction(): boolean {

@@ -50,9 +50,8 @@ function explain(error: unknown, path: string): unknown {
     );
   }
   if (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT')) {
-    return new DinoError('internal', `${path} is damaged or not a database. Restore it from a backup.`, {
-      cause: error,
-    });
+    const detail = `${path} is damaged or not a database. Restore the data folder from a snapshot: dino snapshots restore.`;
+    return new DinoError('internal', detail, { cause: error });
   }
   return error;
 }

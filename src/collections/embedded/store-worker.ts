@@ -5,6 +5,7 @@ import { Engine } from './engine.js';
 import type { EngineOptions } from './engine.js';
 import { GROUPED } from './engine-calls.js';
 import type { EngineOperation, EngineOutcome, EngineReply, EngineTask } from './engine-calls.js';
+import { explainStorageError } from './storage-errors.js';
 
 let engine: Engine | undefined;
 let warnings: string[] = [];
@@ -14,21 +15,23 @@ let warnings: string[] = [];
  * is opened by the first call, so that a thread started after a crash carries on from what is on disk. Never throws:
  * failures travel as data, because an error that crosses threads loses its class.
  */
-export default function run(tasks: readonly EngineTask<EngineOperation>[]): EngineReply {
-  const outcomes = attempt(tasks);
+export default async function run(tasks: readonly EngineTask<EngineOperation>[]): Promise<EngineReply> {
+  const outcomes = await attempt(tasks);
   const reply = { outcomes, upkeep: engine?.needsUpkeep ?? false, warnings };
   warnings = [];
   return reply;
 }
 
-function attempt(tasks: readonly EngineTask<EngineOperation>[]): EngineOutcome[] {
+async function attempt(tasks: readonly EngineTask<EngineOperation>[]): Promise<EngineOutcome[]> {
   try {
     if (tasks.some(({ operation }) => GROUPED.has(operation))) {
       return openEngine()
         .writeTogether(tasks.map((task) => () => perform(task)))
         .map((settled) => (settled.ok ? settled : describe(settled.error)));
     }
-    return tasks.map((task) => ({ ok: true, value: perform(task) }));
+    const outcomes: EngineOutcome[] = [];
+    for (const task of tasks) outcomes.push({ ok: true, value: await perform(task) });
+    return outcomes;
   } catch (error) {
     return tasks.map(() => describe(error));
   }
@@ -51,8 +54,9 @@ function openEngine(): Engine {
 }
 
 function describe(error: unknown): EngineOutcome {
-  return error instanceof DinoError
-    ? { ok: false, code: error.code, detail: error.message, cause: stackOf(error.cause) }
+  const known = error instanceof DinoError ? error : explainStorageError(error);
+  return known !== undefined
+    ? { ok: false, code: known.code, detail: known.message, cause: stackOf(known.cause) }
     : { ok: false, code: 'internal', detail: 'The store failed.', cause: stackOf(error) };
 }
 
