@@ -51,6 +51,8 @@ const READS: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
   'getVectors',
   'listImages',
   'search',
+  'countImages',
+  'facets',
   'indexStatus',
   'commitCounts',
   'beginBackup',
