@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -84,12 +84,16 @@ def join_group(device: str = "auto", dist_url: str = "env://") -> Iterator[Group
     if world == 1:
         yield Group(0, 1, place)
         return
-    backend = "gloo"
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
-        backend = "nccl"
+    gpu = place if place.type == "cuda" else None
+    if gpu:
+        torch.cuda.set_device(gpu)
     dist.init_process_group(
-        backend, init_method=dist_url, rank=rank, world_size=world, timeout=TIMEOUT
+        "nccl" if gpu else "gloo",
+        init_method=dist_url,
+        rank=rank,
+        world_size=world,
+        timeout=TIMEOUT,
+        device_id=gpu,
     )
     try:
         yield Group(rank, world, place)
@@ -106,7 +110,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device(name)
 
 
-def without_sync(network: nn.Module, last: bool) -> contextmanager:
+def without_sync(network: nn.Module, last: bool) -> AbstractContextManager:
     """Keeps gradients local in all passes of a step but the last."""
     if isinstance(network, DistributedDataParallel) and not last:
         return network.no_sync()

@@ -46,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _how_to_go_on(trainer: Trainer, arguments: list[str]) -> str:
     again = arguments if trainer.options.resume else [*arguments, "--resume"]
+    launcher = " by the same launcher" if trainer.group.world > 1 else ""
     p = trainer.progress
     where = f"after epoch {p.epoch}" + f" and {p.step} steps of {trainer.steps}" * (p.step > 0)
     return (
-        f"train.py: stopped {trainer.stopped} {where}; all is saved. Go on with\n"
+        f"train.py: stopped {trainer.stopped} {where}; all is saved. Go on{launcher} with\n"
         f"  python scripts/train.py {shlex.join(again)}"
     )
