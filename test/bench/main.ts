@@ -4,6 +4,8 @@
 const VERBS = {
   embed:
     'JPEG over HTTP to embedding, beside ONNX Runtime alone on ready tensors, and the event loop under that load',
+  index:
+    'collections of 10,000 vectors and more: building, search, recall, memory and start-up, beside hnswlib for Python',
   masks: 'masks against the pixel masks of ECSSD, for every head and way of choosing one',
   writes: 'writes per second to the store, one by one and sharing commits, at 1, 8 and 64 writers',
   regions: 'what stands for a region of a photo in a search: nearest of the same class',

@@ -91,11 +91,12 @@ export class HnswGraph {
    * Labels of about the nearest `count` elements, nearest first; fewer where the graph does not lead to more.
    *
    * @param query unit vector
-   * @param count at least 1; also the number of candidates kept
+   * @param count at least 1
    * @param allowed labels that may be found; undefined: all that are not deleted
+   * @param ef candidates kept on the way, where these are more than `count`
    */
-  search(query: Float32Array, count: number, allowed: readonly number[] | undefined): number[] {
-    const { labels, counts } = this.index.search(query, count, count, allowed && toUint32(allowed), 1);
+  search(query: Float32Array, count: number, allowed: readonly number[] | undefined, ef = count): number[] {
+    const { labels, counts } = this.index.search(query, count, ef, allowed && toUint32(allowed), 1);
     return Array.from(labels.subarray(0, counts[0]));
   }
 

@@ -133,7 +133,6 @@ describe('the addon', () => {
     expect(() => method.call({}, ...args())).toThrow();
     expect(() => method.call(undefined, ...args())).toThrow();
     expect(() => method.apply(object === store ? graph : store, args())).toThrow();
-    if (name === 'startSave') while (!graph.finishSave(1000));
     expect([graph.size, graph.deleted]).toEqual(before);
     expect(graph.search(vectorOf(Math.cos(2), Math.sin(2)), 1, 5, undefined, 1).labels).toEqual(
       new Uint32Array([2]),

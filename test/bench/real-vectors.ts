@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { extract } from 'tar-stream';
+import { manifestSchema } from '#dino/models/manifest.js';
+import { createImageReader } from '#dino/vision/image-reader.js';
+
+/** Embeddings of photos, row by row. */
+export interface Embeddings {
+  readonly dimension: number;
+  readonly rows: readonly Float32Array[];
+}
+
+const BATCH = 16;
+
+/**
+ * Embeddings of the first `limit` photos of tars by the model in a folder. Kept in the system's temporary folder,
+ * so that the next run need not compute them again.
+ */
+export async function embedPhotos(
+  tars: readonly string[],
+  modelFolder: string,
+  limit: number,
+): Promise<Embeddings> {
+  const missing = tars.find((path) => !existsSync(path));
+  if (missing !== undefined) throw new Error(`There are no photos at ${missing}.`);
+  const manifest = manifestSchema.parse(
+    JSON.parse(await readFile(join(modelFolder, 'manifest.json'), 'utf8')),
+  );
+  const key = createHash('sha256').update(
+    JSON.stringify([manifest.file, manifest.preprocessing, tars, limit]),
+  );
+  const folder = join(tmpdir(), 'dino-bench-embeddings');
+  const cache = join(folder, `${key.digest('hex').slice(0, 16)}.f32`);
+  const dimension = manifest.architecture.embedDim;
+  if (!existsSync(cache)) {
+    await mkdir(folder, { recursive: true });
+    const session = await InferenceSession.create(join(modelFolder, manifest.file.path));
+    const { crop, resize } = manifest.preprocessing;
+    const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60, preprocessing: 'exact' });
+    const parts: Float32Array[] = [];
+    for (let batch = await take(tars, limit); batch.length > 0;) {
+      const photos = batch.splice(0, BATCH);
+      const pixels = new Uint8Array(photos.length * crop * crop * 3);
+      for (const [i, photo] of photos.entries()) {
+        pixels.set((await reader.forEmbedding(photo, { crop, resize })).pixels.data, i * crop * crop * 3);
+      }
+      const feeds = { pixels: new Tensor('uint8', pixels, [photos.length, crop, crop, 3]) };
+      const { embedding } = await session.run(feeds, ['embedding']);
+      parts.push(Float32Array.from(embedding!.data as Float32Array));
+    }
+    await session.release();
+    await writeFile(`${cache}.tmp`, Buffer.concat(parts.map((part) => Buffer.from(part.buffer))));
+    await rename(`${cache}.tmp`, cache);
+  }
+  const bytes = await readFile(cache);
+  const all = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const rows = Array.from({ length: all.length / dimension }, (_, i) =>
+    normalize(all.slice(i * dimension, (i + 1) * dimension)),
+  );
+  return { dimension, rows };
+}
+
+async function take(tars: readonly string[], limit: number): Promise<Buffer[]> {
+  const photos: Buffer[] = [];
+  for (const path of tars) {
+    for await (const entry of createReadStream(path).pipe(extract())) {
+      const parts: Buffer[] = [];
+      for await (const part of entry) parts.push(part as Buffer);
+      if (entry.header.name.endsWith('.jpg') && photos.length < limit) photos.push(Buffer.concat(parts));
+    }
+  }
+  return photos;
+}
+
+/**
+ * Vector number `i` of an endless row that is the same in every run. The first are the embeddings themselves; beyond,
+ * and where another dimension is wanted, they are perturbed: an embedding, up to half as much of another, and noise of
+ * a fifth of its length, normalised. For more elements than the model gives, several such are put one after the
+ * other.
+ */
+export function vectorAt(real: Embeddings, dimension: number, i: number, seed = 1): Float32Array {
+  if (dimension === real.dimension && i < real.rows.length) return real.rows[i]!;
+  const random = generator(Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed, 0x85ebca6b));
+  const base = real.rows[i % real.rows.length]!;
+  const vector = new Float32Array(dimension);
+  const noise = (0.2 * Math.sqrt(3)) / Math.sqrt(real.dimension);
+  const other = real.rows[Math.floor(random() * real.rows.length)]!;
+  const share = random() / 2;
+  for (let j = 0; j < dimension; j++) {
+    const at = j % real.dimension;
+    vector[j] = base[at]! + share * other[at]! + noise * (2 * random() - 1);
+  }
+  return normalize(vector);
+}
+
+/** mulberry32 */
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function normalize(vector: Float32Array): Float32Array {
+  let square = 0;
+  for (const element of vector) square += element * element;
+  return vector.map((element) => element / Math.sqrt(square));
+}
