@@ -111,11 +111,12 @@ export class HnswGraph {
     count: number,
     allowed: readonly number[] | undefined,
     threads: number,
+    ef = count,
   ): number[][] {
     const { labels, counts } = this.index.search(
       queries,
       count,
-      count,
+      ef,
       allowed && toUint32(allowed),
       threads,
     );
