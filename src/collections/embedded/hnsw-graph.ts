@@ -113,13 +113,7 @@ export class HnswGraph {
     threads: number,
     ef = count,
   ): number[][] {
-    const { labels, counts } = this.index.search(
-      queries,
-      count,
-      ef,
-      allowed && toUint32(allowed),
-      threads,
-    );
+    const { labels, counts } = this.index.search(queries, count, ef, allowed && toUint32(allowed), threads);
     const width = labels.length / counts.length;
     return Array.from(counts, (found, row) => Array.from(labels.subarray(row * width, row * width + found)));
   }
