@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import submitit
+try:
+    import submitit
+except ModuleNotFoundError as error:
+    raise SystemExit("slurm.py needs submitit: pip install submitit") from error
 
 from .options import parse_options
 from .run_state import CHECKPOINT

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
     "command",
     [
         ["train.py"],
+        ["plot.py"],
+        ["slurm.py"],
         ["export_onnx.py"],
         ["evaluate.py", "knn"],
         ["golden.py"],
