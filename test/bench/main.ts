@@ -7,6 +7,7 @@ const VERBS = {
   index:
     'collections of 10,000 vectors and more: building, search, recall, memory and start-up, beside hnswlib for Python',
   masks: 'masks against the pixel masks of ECSSD, for every head and way of choosing one',
+  snapshots: 'how long a snapshot takes, and how long reads wait meanwhile',
   writes: 'writes per second to the store, one by one and sharing commits, at 1, 8 and 64 writers',
   regions: 'what stands for a region of a photo in a search: nearest of the same class',
 };

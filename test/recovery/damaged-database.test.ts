@@ -1,8 +1,10 @@
-import { copyFile, mkdtemp, open as openFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, open as openFile, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
+import { restoreSnapshot } from '#dino/collections/embedded/snapshots/restore-snapshot.js';
+import { SnapshotFolder } from '#dino/collections/embedded/snapshots/snapshot-folder.js';
 import { createRandom, image, settings } from '../contracts/collection-fixtures.js';
 
 const COUNT = 200;
@@ -18,12 +20,15 @@ let root: string;
 let folders = 0;
 let dataDir: string;
 let database: string;
+/** The archive of a snapshot of the whole database. */
+let snapshot: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'dino-damage-'));
   dataDir = root;
   const store = await open();
   await store.createCollection('c', settings());
   await store.putImages('c', images);
+  snapshot = await makeSnapshot(store);
   await store.close();
 });
 afterAll(() => rm(root, { recursive: true }));
@@ -37,6 +42,15 @@ beforeEach(async () => {
 
 function open(): Promise<EmbeddedCollectionStore> {
   return EmbeddedCollectionStore.open({ dataDir });
+}
+
+async function makeSnapshot(store: EmbeddedCollectionStore): Promise<string> {
+  const folder = new SnapshotFolder(dataDir);
+  await folder.open();
+  const { signal } = new AbortController();
+  const copy = (path: string): Promise<void> => store.backUp(path, { signal, onProgress: () => undefined });
+  const { id } = await folder.create({ copy, signal });
+  return join(dataDir, 'snapshots', `${id}.tar`);
 }
 
 /** Flips one bit of these bytes in the database's file, in free pages too. */
@@ -118,6 +132,24 @@ describe('a database with a page that was overwritten', () => {
     await expect(store.getThumbnail('c', 'image-120')).rejects.toMatchObject(DAMAGED);
     expect((await store.search('c', { vector: images[3]!.vector, k: 1 }))[0]!.id).toBe('image-3');
     expect((await store.getContent('c', 'image-120')).bytes).toHaveLength(images[120]!.content.length);
+    await store.close();
+  });
+
+  it('is whole again when a snapshot is restored in its place', async () => {
+    await spoilPagesOf(new TextEncoder().encode('metadata 100metadata'));
+    await expect(open()).rejects.toMatchObject(DAMAGED);
+    await restoreSnapshot({ file: snapshot, dataDir, replace: true });
+    const store = await open();
+    expect((await store.getCollection('c')).count).toBe(COUNT);
+    expect((await store.getThumbnail('c', 'image-120')).bytes).toHaveLength(images[120]!.thumbnail.length);
+    await store.close();
+  });
+
+  it('makes no snapshot, which is how a database in use is checked', async () => {
+    await spoilPagesOf(images[120]!.thumbnail);
+    const store = await open();
+    await expect(makeSnapshot(store)).rejects.toMatchObject(DAMAGED);
+    expect(await readdir(join(dataDir, 'snapshots'))).toEqual([]);
     await store.close();
   });
 });
