@@ -26,7 +26,8 @@ def train(arguments: Sequence[str]) -> Trainer:
     with join_group(options.device, options.dist_url) as group:
         trainer = Trainer(options, f"python scripts/train.py {shlex.join(arguments)}", group)
         trainer.run()
-    if trainer.stopped and group.is_main:
+    finished = trainer.progress.epoch >= trainer.options.epochs
+    if trainer.stopped and group.is_main and not finished:
         print(_how_to_go_on(trainer, list(arguments)), file=sys.stderr)
     return trainer
 

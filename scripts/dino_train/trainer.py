@@ -91,6 +91,8 @@ class Trainer:
         self.watch = CollapseWatch(options.out_dim, options.collapse_window, self.schedules.warm_up)
         self.progress = Progress()
         self.stopped: str | None = None
+        # Of this leg in the present epoch.
+        self.pass_seconds = 0.0
         if options.resume:
             self._resume()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +175,8 @@ class Trainer:
                 metrics, stopped = self._step(settings, batches, stop.reason is not None)
                 p.step += 1
                 p.sums.update(metrics)
-                p.epoch_seconds = before + time.monotonic() - started
+                self.pass_seconds = time.monotonic() - started
+                p.epoch_seconds = before + self.pass_seconds
                 bar.update(self.batch)
                 bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
                 if board and (iteration + 1) % STEPS_PER_POINT == 0:
@@ -200,9 +203,10 @@ class Trainer:
         try:
             return self.take_step(settings, batches, stop)
         except NotFiniteError as error:
+            kept = last_good(self.folder)
             raise TrainingError(
                 f"{error} in epoch {self.progress.epoch + 1}, step {self.progress.step}; "
-                f"the last good state is in {CHECKPOINT}. Lower --lr, --teacher_temp or "
+                f"{kept[0].lower()}{kept[1:]}. Lower --lr, --teacher_temp or "
                 "--clip_grad, or switch --bf16 or --use_fp16 off, and go on with --resume "
                 "--allow_changes"
             ) from error
@@ -252,7 +256,7 @@ class Trainer:
             "teacher_temp": last.teacher_temp,
             "images_per_second": round(self.steps * self.batch / p.epoch_seconds, 2),
             "seconds": round(p.epoch_seconds, 1),
-            "input_wait": round(self.views.input_wait / p.epoch_seconds, 4),
+            "input_wait": round(self.views.input_wait / self.pass_seconds, 4),
             "bad_images": len(self.views.bad_images),
         }
 
