@@ -9,6 +9,8 @@ const VERBS = {
   masks: 'masks against the pixel masks of ECSSD, for every head and way of choosing one',
   snapshots: 'how long a snapshot takes, and how long reads wait meanwhile',
   writes: 'writes per second to the store, one by one and sharing commits, at 1, 8 and 64 writers',
+  search:
+    'recall under filters of every selectivity, and searches over HTTP beside the bare call of the graph',
   regions: 'what stands for a region of a photo in a search: nearest of the same class',
 };
 
