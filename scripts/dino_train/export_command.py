@@ -8,14 +8,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from .checkpoint import CheckpointError
-from .export import PARITY_TOLERANCE, ExportError, export_model
+from .converter import ConversionError
+from .data import DataError, decode_sample, list_samples
+from .export import PARITY_TOLERANCE, ExportError, ExportOptions, export_model
 from .manifest import DataCredit
 
 EXAMPLE = """example:
   python scripts/export_onnx.py --checkpoint runs/mine/checkpoint.pth \\
-      --name my-photos --out models/my-photos --crop 112
+      --name my-photos --out models/my-photos --crop 112 \\
+      --variants fp16 int8 --parity_photos photos/
 """
+# Enough for every size to see other photos.
+PARITY_PHOTOS = 12
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,7 +39,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--description", default="DINO vision transformer", help="one sentence")
     parser.add_argument(
-        "--crop", type=int, default=112, help="square input for embeddings in pixels (default 112)"
+        "--crop",
+        type=int,
+        default=0,
+        help="square input for embeddings in pixels (default: the global crops of the training)",
+    )
+    parser.add_argument(
+        "--variants",
+        nargs="*",
+        default=[],
+        choices=["fp16", "int8"],
+        help="also write these precisions, each a model of its own beside OUT: OUT-int8",
+    )
+    parser.add_argument(
+        "--parity_photos",
+        nargs="*",
+        default=[],
+        help="folders or shards of photos to compare with PyTorch on (default: random pixels)",
     )
     parser.add_argument("--licence", default="Apache-2.0", help="SPDX identifier of the weights")
     parser.add_argument(
@@ -55,19 +78,36 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the export; returns the exit status."""
     args = build_parser().parse_args(argv)
+    written = []
     try:
-        manifest = export_model(
-            args.checkpoint,
-            args.out,
+        options = ExportOptions(
             name=args.name,
             description=args.description,
             crop=args.crop,
             licence=args.licence,
             tolerance=args.tolerance,
             credits=[DataCredit(*credit) for credit in args.credit],
+            photos=_some_photos(args.parity_photos),
         )
-    except (CheckpointError, ExportError, ValueError, OSError) as error:
+        written.append(export_model(args.checkpoint, args.out, options))
+        for precision in args.variants:
+            out = args.out.with_name(f"{args.out.name}-{precision}")
+            written.append(export_model(args.checkpoint, out, options, precision))
+    except (CheckpointError, ConversionError, DataError, ExportError, ValueError, OSError) as error:
         print(f"export_onnx.py: {error}", file=sys.stderr)
         return 1
-    print(json.dumps({"file": manifest["file"], "parity": manifest["parity"]}, indent=2))
+    told = [{"name": m["name"], "file": m["file"], "parity": m["parity"]} for m in written]
+    print(json.dumps(told if args.variants else told[0], indent=2))
     return 0
+
+
+def _some_photos(paths: Sequence[str]) -> list[Image.Image]:
+    """Evenly spaced photos, at most PARITY_PHOTOS; what can't be read is passed over."""
+    photos: list[Image.Image] = []
+    samples = list_samples(paths) if paths else []
+    for sample in samples[:: len(samples) // PARITY_PHOTOS + 1]:
+        try:
+            photos.append(decode_sample(sample, 512))
+        except DataError:
+            continue
+    return photos

@@ -101,6 +101,7 @@ def knn_accuracy(
     classes: int,
     k: int = 20,
     temperature: float = 0.07,
+    leave_one_out: bool = False,
 ) -> float:
     """Top-1 accuracy of a weighted vote of the k nearest by cosine (Wu et al. 2018, eq. 6).
 
@@ -114,11 +115,14 @@ def knn_accuracy(
         classes: number of classes.
         k: neighbours, >= 1; at most N are used.
         temperature: > 0.
+        leave_one_out: both sets are the same images, of which none votes for itself.
 
     Returns:
         Share of right answers in [0, 1].
     """
     similarity = val_features @ train_features.t()
+    if leave_one_out:
+        similarity.fill_diagonal_(-torch.inf)
     values, neighbours = similarity.topk(min(k, len(train_features)), dim=1)
     votes = torch.zeros(len(val_features), classes)
     votes.scatter_add_(1, train_labels[neighbours], (values / temperature).exp())

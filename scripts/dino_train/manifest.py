@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from .onnx_graph import IMAGENET_MEAN, IMAGENET_STD, OPSET
 from .vit import VisionTransformer
 
@@ -35,10 +37,10 @@ def resize_for_crop(crop: int) -> int:
     return round(crop * 256 / 224)
 
 
-def check_crop(crop: int, vit: VisionTransformer) -> None:
+def check_crop(crop: int, patch_size: int) -> None:
     """Raises ValueError unless crop (pixels) is a positive multiple of the patch size."""
-    if crop <= 0 or crop % vit.patch_size:
-        raise ValueError(f"crop {crop} is not a multiple of patch size {vit.patch_size}")
+    if crop <= 0 or crop % patch_size:
+        raise ValueError(f"crop {crop} is not a multiple of patch size {patch_size}")
 
 
 @dataclass(frozen=True)
@@ -91,25 +93,27 @@ def build_manifest(
     name: str,
     description: str,
     arch: str,
-    vit: VisionTransformer,
+    network: nn.Module,
     model_path: Path,
     crop: int,
     parity: dict[str, Any],
     training: dict[str, Any],
     licence: str,
+    converted: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describes an exported model.
 
     Args:
         name: the model's folder name.
         description: one sentence for people.
-        arch: vit_micro, vit_tiny, vit_small or vit_base.
-        vit: the exported backbone.
+        arch: of networks.arch_names().
+        network: the exported backbone.
         model_path: the written ONNX file.
         crop: side in pixels of the square input for embeddings, a multiple of the patch size.
         parity: what export.measure_parity returned.
         training: the checkpoint's provenance.
         licence: SPDX identifier of the weights.
+        converted: what the service's converter says of its file; None for a graph of onnx_graph.py.
 
     Returns:
         The manifest with an empty evaluation.
@@ -117,34 +121,21 @@ def build_manifest(
     Raises:
         ValueError: if crop is not a positive multiple of the patch size.
     """
-    check_crop(crop, vit)
-    dim, heads = vit.embed_dim, vit.num_heads
+    described = converted or _describe_vit(network)
+    check_crop(crop, described["input"]["multipleOf"])
     return {
         "schemaVersion": SCHEMA_VERSION,
         "name": name,
         "description": description,
-        "architecture": {
-            "family": "vit",
-            "variant": arch,
-            "patchSize": vit.patch_size,
-            "embedDim": dim,
-            "depth": len(vit.blocks),
-            "heads": heads,
-        },
+        "architecture": {**described["architecture"], "variant": arch},
         "file": {
             "path": model_path.name,
             "sha256": sha256_of(model_path),
             "bytes": model_path.stat().st_size,
-            "opset": OPSET,
-            "precision": "fp32",
+            "opset": described["file"]["opset"],
+            "precision": described["file"]["precision"],
         },
-        "input": {
-            "name": "pixels",
-            "layout": "NHWC",
-            "type": "uint8",
-            "colour": "RGB",
-            "multipleOf": vit.patch_size,
-        },
+        "input": described["input"],
         "preprocessing": {
             "resize": resize_for_crop(crop),
             "crop": crop,
@@ -154,14 +145,37 @@ def build_manifest(
             "std": list(IMAGENET_STD),
             "normalisation": "in-graph",
         },
+        "outputs": described["outputs"],
+        "parity": parity,
+        "evaluation": {"knn": []},
+        "training": training,
+        "licence": licence,
+    }
+
+
+def _describe_vit(vit: VisionTransformer) -> dict[str, Any]:
+    dim, heads = vit.embed_dim, vit.num_heads
+    return {
+        "architecture": {
+            "family": "vit",
+            "variant": "",
+            "patchSize": vit.patch_size,
+            "embedDim": dim,
+            "depth": len(vit.blocks),
+            "heads": heads,
+        },
+        "file": {"opset": OPSET, "precision": "fp32"},
+        "input": {
+            "name": "pixels",
+            "layout": "NHWC",
+            "type": "uint8",
+            "colour": "RGB",
+            "multipleOf": vit.patch_size,
+        },
         "outputs": {
             "embedding": {"shape": ["batch", dim]},
             "patch_tokens": {"shape": ["batch", "patches", dim]},
             "attention": {"shape": ["batch", heads, "patches"]},
             "keys": {"shape": ["batch", "patches", dim]},
         },
-        "parity": parity,
-        "evaluation": {"knn": []},
-        "training": training,
-        "licence": licence,
     }

@@ -40,8 +40,8 @@ def model_card(manifest: dict[str, Any], has_log: bool) -> str:
         "| | |",
         "| --- | --- |",
         f"| architecture | {name}, patch {architecture['patchSize']}, dimension "
-        f"{architecture['embedDim']}, {architecture['depth']} blocks, "
-        f"{architecture['heads']} heads |",
+        f"{architecture['embedDim']}, {architecture['depth']} blocks"
+        + (f", {architecture['heads']} heads |" if "heads" in architecture else " |"),
         f"| file | `{file['path']}`, {file['bytes'] / 1e6:.1f} MB, {file['precision']}, ONNX opset "
         f"{file['opset']} |",
         f"| SHA-256 | `{file['sha256']}` |",
@@ -87,9 +87,13 @@ def model_card(manifest: dict[str, Any], has_log: bool) -> str:
             "| --- | --- | --- | --- | --- |",
             *(
                 f"| {r['dataset']} | {r['trainImages']} | {r['valImages']} | {r['top1']:.1%} "
-                f"| {r['untrainedTop1']:.1%} |"
+                f"| {_share(r['untrainedTop1'])} |"
                 for r in results
             ),
             "",
         ]
     return "\n".join([*lines, "## Limits", "", LIMITS, ""])
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1%}"

@@ -12,7 +12,14 @@ import torch
 from conftest import NANO
 
 from dino_train.checkpoint import CheckpointError, load_teacher, save_checkpoint
-from dino_train.export import ExportError, export_model, measure_parity, normalise, open_session
+from dino_train.export import (
+    ExportError,
+    ExportOptions,
+    export_model,
+    measure_parity,
+    normalise,
+    open_session,
+)
 from dino_train.import_onnx import ModelError, load_backbone, open_model_folder
 from dino_train.manifest import DataCredit, credit_data, resize_for_crop, sha256_of
 from dino_train.onnx_graph import OPSET, OUTPUTS, build_graph
@@ -105,7 +112,9 @@ def test_graph_declares_the_interface_the_service_relies_on(vit):
 def test_export_writes_a_manifest_that_matches_its_file(checkpoint, tmp_path):
     out = tmp_path / "model"
     credit = DataCredit("photos", "Photos", "CC BY 4.0", "https://example.org/photos")
-    export_model(checkpoint, out, name="mine", description="Test.", crop=112, credits=[credit])
+    export_model(
+        checkpoint, out, ExportOptions(name="mine", description="Test.", crop=112, credits=[credit])
+    )
     assert sorted(p.name for p in out.iterdir()) == ["manifest.json", "model.onnx"]
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["schemaVersion"] == 1
@@ -147,7 +156,9 @@ def test_export_writes_a_manifest_that_matches_its_file(checkpoint, tmp_path):
 
 
 def test_weights_read_back_from_the_file_are_the_exported_ones(checkpoint, tmp_path):
-    export_model(checkpoint, tmp_path / "model", name="mine", description="", crop=112)
+    export_model(
+        checkpoint, tmp_path / "model", ExportOptions(name="mine", description="", crop=112)
+    )
     restored = load_backbone(open_model_folder(tmp_path / "model")).state_dict()
     for name, value in load_teacher(checkpoint).backbone.state_dict().items():
         assert torch.equal(restored[name], value), name
@@ -156,7 +167,9 @@ def test_weights_read_back_from_the_file_are_the_exported_ones(checkpoint, tmp_p
 def test_a_graph_that_differs_from_pytorch_is_not_written(checkpoint, tmp_path):
     with pytest.raises(ExportError, match="differs from PyTorch"):
         export_model(
-            checkpoint, tmp_path / "model", name="x", description="", crop=112, tolerance=0.0
+            checkpoint,
+            tmp_path / "model",
+            ExportOptions(name="x", description="", crop=112, tolerance=0.0),
         )
     assert not (tmp_path / "model").exists()
 
@@ -178,7 +191,9 @@ def test_parity_reports_nan_instead_of_hiding_it(vit):
 
 def test_a_crop_that_is_no_multiple_of_the_patch_is_refused(checkpoint, tmp_path):
     with pytest.raises(ValueError, match="crop 100"):
-        export_model(checkpoint, tmp_path / "model", name="x", description="", crop=100)
+        export_model(
+            checkpoint, tmp_path / "model", ExportOptions(name="x", description="", crop=100)
+        )
     assert not (tmp_path / "model").exists()
 
 
@@ -206,7 +221,7 @@ def test_damaged_and_foreign_checkpoints_are_named(tmp_path, checkpoint):
 
 def test_a_model_folder_with_a_wrong_checksum_is_refused(checkpoint, tmp_path):
     out = tmp_path / "model"
-    export_model(checkpoint, out, name="mine", description="", crop=112)
+    export_model(checkpoint, out, ExportOptions(name="mine", description="", crop=112))
     with (out / "model.onnx").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ModelError, match="SHA-256"):

@@ -13,7 +13,7 @@ from conftest import run_options, write_scenes
 
 from dino_train.data import DataError
 from dino_train.evaluate_command import main as evaluate
-from dino_train.export import export_model
+from dino_train.export import ExportOptions, export_model
 from dino_train.knn import knn_accuracy, load_labelled_set
 from dino_train.train_command import main as train
 
@@ -44,6 +44,15 @@ def test_more_neighbours_than_images_and_unknown_classes_are_handled():
     assert knn_accuracy(bank, labels, bank, truth, 3, k=20) == pytest.approx(2 / 3)
 
 
+def test_left_out_of_its_own_vote_an_image_is_what_its_neighbours_are():
+    # Two pairs, and one that is nearest to the first pair.
+    features = F.normalize(torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1], [1, 0.3]]), dim=1)
+    labels = torch.tensor([0, 0, 1, 1, 1])
+    assert knn_accuracy(features, labels, features, labels, 2, k=1) == 1.0
+    alone = knn_accuracy(features, labels, features, labels, 2, k=1, leave_one_out=True)
+    assert alone == pytest.approx(4 / 5)
+
+
 def test_data_without_labels_is_refused(tmp_path):
     folder = write_scenes(tmp_path / "p", 2, seed=1, scenes=2)
     flat = folder / "scene-00"
@@ -67,7 +76,7 @@ def test_command_measures_checkpoint_and_model_alike_beside_the_untrained_start(
     run = run_options(pictures, tmp_path / "run", "--epochs", "1")
     assert train([*run, "--knn", "p", str(pictures), str(pictures)]) == 0
     checkpoint, model = tmp_path / "run/checkpoint.pth", tmp_path / "model"
-    export_model(checkpoint, model, name="mine", description="", crop=32)
+    export_model(checkpoint, model, ExportOptions(name="mine", description="", crop=32))
     data = ["--data", "p", str(pictures), str(pictures), "--json"]
     capsys.readouterr()
     assert evaluate(["knn", "--checkpoint", str(checkpoint), "--crop", "32", *data]) == 0

@@ -13,6 +13,8 @@ import { addModelsCommand } from './models/models-command.js';
 import { addSearchCommand } from './search-command.js';
 import { addServeCommand } from './serve-command.js';
 import { addSnapshotsCommand } from './snapshots/snapshots-command.js';
+import { addEvaluateCommand } from './training/evaluate-command.js';
+import { addTrainCommand } from './training/train-command.js';
 
 /**
  * Runs one command.
@@ -66,6 +68,8 @@ export function createProgram(): Command {
   addCosegmentCommand(program);
   addAttentionCommand(program);
   addModelsCommand(program);
+  addTrainCommand(program);
+  addEvaluateCommand(program);
   addJobsCommand(program);
   addSnapshotsCommand(program);
   return program;

@@ -10,8 +10,10 @@ import { drawSmallScenes, makeFolder, writeInto, writeScenes, writeTar } from '.
 const page = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8');
 const examples = [...page.matchAll(/```sh\n([^]*?)```/g)]
   .flatMap(([, block]) => block!.trim().split('\n'))
-  // One runs until it is stopped, the other needs the network.
-  .filter((line) => !line.startsWith('npx dino serve') && line !== 'npx dino models pull dino-vits16');
+  // One runs until it is stopped, another needs the network, and those of training need PyTorch: the tests of
+  // scripts/ run them.
+  .filter((line) => !/^npx dino (serve|train|evaluate) /.test(line))
+  .filter((line) => line !== 'npx dino models pull dino-vits16');
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).error === undefined;
 const isOfVideo = (line: string) => line.includes('.mp4');

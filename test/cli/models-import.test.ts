@@ -62,6 +62,27 @@ describe('dino models import', () => {
     });
   });
 
+  it('installs a folder of export_onnx.py as it is, with its card and log', async () => {
+    const source = join(MODELS, 'dino-vitt16-photos');
+    const refused = await runDino(
+      ['models', 'import', source, '--precision', 'int8', '--name', 'copy'],
+      options,
+    );
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/^dino: a folder with manifest\.json is installed as it is: .*\n$/);
+    const { folder, manifest } = await runDinoJson(['models', 'import', source, '--name', 'copy'], options);
+    const original = JSON.parse(await readFile(join(source, 'manifest.json'), 'utf8'));
+    expect(manifest).toEqual({ ...original, name: 'copy' });
+    expect((await readdir(folder)).sort()).toEqual((await readdir(source)).sort());
+    const damaged = join(root, 'damaged');
+    await cp(source, damaged, { recursive: true });
+    await truncate(join(damaged, 'model.onnx'), 1000);
+    const { code, stderr } = await runDino(['models', 'import', damaged], options);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^dino: The model can't be installed: the SHA-256 of .*\n$/);
+    expect(await installed()).toEqual(['copy']);
+  });
+
   it('takes the licence of a Hugging Face folder from its model card', async () => {
     const folder = join(root, 'small-dino');
     await mkdir(folder);

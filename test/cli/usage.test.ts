@@ -64,6 +64,13 @@ describe('how the command line is used', () => {
     [['mask', 'a.jpg', '--head', 'nose', '-o', 'x'], /^dino: .*best, union, all.*\n$/],
     [['mask', 'a.jpg', '--threshold', '1.5', '-o', 'x'], /^dino: .*0 to 1\.\n$/],
     [['attention', 'a.jpg', '--colour'], /^dino: unknown option '--colour'.*\n$/],
+    [['train'], /^dino: missing required argument 'photos'\n$/],
+    [['train', '--arch', 'vit_tiny'], /^dino: give the folder of photos before the options of training\n$/],
+    [['train', '/nowhere'], /^dino: \/nowhere: there is no such file or folder\n$/],
+    [['train', '.', '--output-dir', 'x'], /^dino: --output_dir is not for you to set: dino train does\n$/],
+    [['train', '.', '--max-minutes', '0'], /^dino: --max-minutes takes a positive number, not 0\n$/],
+    [['train', '.', '--labelled', 'a'], /^dino: --labelled takes two folders.*\n$/],
+    [['train', '.', '--crop', 'big'], /^dino: .*--crop.*1 to 4096\.\n$/],
     [['models', 'list', '--url', 'ftp://x'], /^dino: ftp:\/\/x is not a server's URL.*\n$/],
   ])('dino %j ends with 2 and one line', async (args, line) => {
     const { code, stdout, stderr } = await runDino(args);

@@ -54,6 +54,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     knn.add_argument("--temperature", type=float, default=0.07, help="of the vote (default 0.07)")
     knn.add_argument(
+        "--leave_one_out",
+        action="store_true",
+        help="TRAIN and VAL are the same images: each is classified by all others",
+    )
+    knn.add_argument(
         "--write_manifest",
         action="store_true",
         help="store the result in the model folder's manifest",
@@ -72,6 +77,8 @@ def run(args: argparse.Namespace) -> Outcome:
     start = untrained_run(source)
     results: list[dict[str, Any]] = []
     for name, train, val in args.data:
+        if args.leave_one_out and train != val:
+            args.verb_parser.error("--leave_one_out takes one set: TRAIN and VAL must be the same")
         for crop in args.crop or [source.crop or 224]:
             source.require_multiple(crop, "--crop")
             data = load_labelled_set(
@@ -82,12 +89,14 @@ def run(args: argparse.Namespace) -> Outcome:
                 if run_network is None:
                     continue
                 bank = _embed(data.train_images, run_network, f"{name}: bank")
-                queries = _embed(data.val_images, run_network, f"{name}: queries")
+                queries = bank
+                if not args.leave_one_out:
+                    queries = _embed(data.val_images, run_network, f"{name}: queries")
                 for k in args.k:
                     found[k, title] = round(
                         knn_accuracy(
                             bank, data.train_labels, queries, data.val_labels, data.classes,
-                            k, args.temperature,
+                            k, args.temperature, args.leave_one_out,
                         ),
                         6,
                     )  # fmt: skip
@@ -99,6 +108,7 @@ def run(args: argparse.Namespace) -> Outcome:
                     "crop": crop,
                     "k": k,
                     "temperature": args.temperature,
+                    **({"leaveOneOut": True} if args.leave_one_out else {}),
                     "top1": found[k, "top1"],
                     "untrainedTop1": found.get((k, "untrainedTop1")),
                 }

@@ -20,7 +20,8 @@ def untrained_run(source: FeatureSource) -> Run | None:
     """Features of the same architecture with the weights of the start.
 
     Returns:
-        None where the start is not known: for published weights and networks other than ViTs.
+        None where the start is not known: for published weights, runs that began from
+        them, and networks other than ViTs.
     """
     if source.network is not None:
         arch, training = source.network.arch, source.network.training
@@ -32,6 +33,9 @@ def untrained_run(source: FeatureSource) -> Run | None:
     else:
         return None
     if not training or not isinstance(like, VisionTransformer):
+        return None
+    if "--init" in training["command"]:
+        # It began from other weights than the seed's.
         return None
     start = untrained_backbone(arch, like, training["seed"])
     return session_run(build_graph(start, "untrained").SerializeToString())

@@ -5,6 +5,7 @@ import { checkpointDigest } from '../../models/importing/checkpoint-digest.js';
 import { readLicence, type Licence } from '../../models/download/model-card.js';
 import { checkNormalisation } from '../../models/importing/hub-preprocessing.js';
 import { importModel } from '../../models/importing/import-model.js';
+import { installFolder } from '../../models/importing/install-folder.js';
 import { checkName, type InstallPlace } from '../../models/importing/install.js';
 import { usageError } from '../command-error.js';
 import { explain } from '../image-files.js';
@@ -35,6 +36,11 @@ export async function runImport(path: string, flags: ImportModelFlags): Promise<
   try {
     await checkName(place);
     const isFolder = (await stat(path)).isDirectory();
+    if (isFolder && (await isThere(join(path, 'manifest.json')))) {
+      refuseConversion(flags);
+      report.installed(await installFolder(path, place, interruption.signal), flags);
+      return;
+    }
     if (isFolder) await checkNormalisation(path);
     const licence = await licenceOf(path, flags.licence, isFolder);
     report.licence(licence.name, licence.url);
@@ -62,6 +68,30 @@ export async function runImport(path: string, flags: ImportModelFlags): Promise<
   } finally {
     interruption.stop();
   }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What a model folder says of itself stands. */
+function refuseConversion({
+  precision,
+  arch,
+  patchSize,
+  heads,
+  resize,
+  crop,
+  licence,
+}: ImportModelFlags): void {
+  if (precision === 'fp32' && [arch, patchSize, heads, resize, crop, licence].every((v) => v === undefined))
+    return;
+  throw usageError(
+    'a folder with manifest.json is installed as it is: give --name and --replace alone, or the checkpoint it was made of',
+  );
 }
 
 async function licenceOf(path: string, given: string | undefined, isFolder: boolean): Promise<Licence> {
