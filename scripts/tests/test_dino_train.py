@@ -24,10 +24,9 @@ pytestmark = pytest.mark.skipif(
     NODE is None or not DINO.is_file(), reason="the service is not built"
 )
 
-SMALL = (
-    "--global_crops_size 32 --local_crops_size 16 --local_crops_number 1 --out_dim 64 "
-    "--batch_size_per_gpu 8 --warmup_epochs 0 --num_workers 0 --threads 1 --device cpu"
-).split()
+SIZES = "--global_crops_size 32 --local_crops_size 16 --local_crops_number 1 --out_dim 64"
+REST = "--batch_size_per_gpu 8 --warmup_epochs 0 --num_workers 0 --threads 1 --device cpu"
+SMALL = f"{SIZES} {REST}".split()
 
 
 def dino(*words: str) -> list[str]:
