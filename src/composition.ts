@@ -6,6 +6,7 @@ import { CollectionService } from './collections/collection.service.js';
 import { ModelService } from './collections/model.service.js';
 import { EmbeddedCollectionStore } from './collections/embedded/embedded-collection-store.js';
 import { ImageService } from './collections/image.service.js';
+import { ReembeddingService } from './collections/reembedding.service.js';
 import { SearchService } from './collections/search.service.js';
 import { SnapshotFolder } from './collections/embedded/snapshots/snapshot-folder.js';
 import { SnapshotService } from './collections/snapshot.service.js';
@@ -108,6 +109,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const collections = new CollectionService({ store, models });
   const images = new ImageService({ store, collections, embeddings, reader });
   const search = new SearchService({ store, collections, embeddings });
+  const reembedding = new ReembeddingService({ store, models, embeddings, jobs });
   const modelService = new ModelService({ store, models });
 
   const app = createApp({
@@ -126,6 +128,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       collections,
       images,
       search,
+      reembedding,
       models: modelService,
       snapshots: new SnapshotService({ store, folder: snapshotFolder, jobs }),
     },

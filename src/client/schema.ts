@@ -532,12 +532,39 @@ export interface paths {
         get: operations["getCollection"];
         /**
          * Create a collection
-         * @description Creates a collection, or confirms the one that is there. Its settings never change.
+         * @description Creates a collection, or confirms the one that is there: then only the settings that are given are compared.
          */
         put: operations["putCollection"];
         post?: never;
         /** Delete a collection with all its images */
         delete: operations["deleteCollection"];
+        options?: never;
+        head?: never;
+        /**
+         * Alter a collection
+         * @description Changes the candidates of searches, and what is kept of images stored from now on; what is there stays.
+         */
+        patch: operations["alterCollection"];
+        trace?: never;
+    };
+    "/v1/collections/{collection}/reembed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Re-embed a collection
+         * @description Gives the collection another model, as a job: vectors are made of the stored originals while searches and writes go
+         *     on with the model of now; images stored meanwhile are caught up with; then model, vectors and graph are swapped at
+         *     once. An interrupted one is taken up where it was by the next request for the same model; a cancelled one begins
+         *     anew. The job's result: `model`, `modelFingerprint`, and the images `embedded`, `resumed` and `dropped`.
+         */
+        post: operations["reembedCollection"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -559,6 +586,46 @@ export interface paths {
          */
         post: operations["createAttention"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the aliases */
+        get: operations["listAliases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an alias stands for */
+        get: operations["getAlias"];
+        /**
+         * Create or swap an alias
+         * @description Makes a name stand for a collection wherever a collection is named, whatever it stood for: from one moment to the
+         *     next, and no request in between fails.
+         */
+        put: operations["putAlias"];
+        post?: never;
+        /** Delete an alias; its collection stays */
+        delete: operations["deleteAlias"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1399,6 +1466,10 @@ export interface components {
              * @description Size of the original in bytes.
              */
             bytes: number;
+            /** @description Whether the original is kept; if not, `.../content` is 404 and a re-embedding needs it again. */
+            hasOriginal: boolean;
+            /** @description Whether a thumbnail is kept. */
+            hasThumbnail: boolean;
             /** @description ISO 8601, UTC. */
             createdAt: string;
             /** @description ISO 8601, UTC. */
@@ -1920,6 +1991,15 @@ export interface components {
             /** @description The two images. */
             images: components["schemas"]["ImageReference"][];
         };
+        /** @enum {string} */
+        ContentChoiceName: "original" | "thumbnail" | "none";
+        /** @description A model that a collection is being re-embedded to. */
+        ReembeddingTarget: {
+            model: string;
+            modelFingerprint: string;
+            /** Format: double */
+            dimension: number;
+        };
         CollectionResource: {
             name: string;
             /**
@@ -1941,6 +2021,12 @@ export interface components {
             efConstruction: number;
             /** Format: double */
             ef: number;
+            /** @description What is kept of images stored from now on, beside their vectors. */
+            content: components["schemas"]["ContentChoiceName"];
+            /** @description Whether a thumbnail is kept of them. */
+            thumbnails: boolean;
+            /** @description There while it is being re-embedded: until the swap everything is of `model`. */
+            reembedding?: components["schemas"]["ReembeddingTarget"];
             /** @description ISO 8601, UTC. */
             createdAt: string;
         };
@@ -1949,7 +2035,7 @@ export interface components {
             collections: components["schemas"]["CollectionResource"][];
         };
         CollectionRequest: {
-            /** @description Model whose vectors the collection holds; default: the server's. It never changes. */
+            /** @description Model whose vectors the collection holds; default: the server's. Re-embedding changes it. */
             model?: string;
             /**
              * Format: int32
@@ -1966,6 +2052,43 @@ export interface components {
              * @description HNSW: candidates kept while searching. Default 128.
              */
             ef?: number;
+            /** @description What is kept of an image beside its vector: the original, a thumbnail alone, or nothing. Default `original`. */
+            content?: components["schemas"]["ContentChoiceName"];
+            /** @description Whether a thumbnail is kept. Default true, but false for content `none`; content `thumbnail` needs it. */
+            thumbnails?: boolean;
+        };
+        /**
+         * @description What may change of a collection. `content` and `thumbnails` hold for images stored from now on; what is there stays.
+         *     `m` and `efConstruction` never change; the model changes by `POST .../reembed`.
+         */
+        AlterCollectionRequest: {
+            /**
+             * Format: int32
+             * @description HNSW: candidates kept while searching.
+             */
+            ef?: number;
+            /** @description What is kept of an image beside its vector. */
+            content?: components["schemas"]["ContentChoiceName"];
+            /** @description Whether a thumbnail is kept; where only `content` is given, it takes that one's default. */
+            thumbnails?: boolean;
+            /**
+             * Format: double
+             * @description Never changes: any value but the collection's is refused.
+             */
+            m?: number;
+            /**
+             * Format: double
+             * @description Never changes: any value but the collection's is refused.
+             */
+            efConstruction?: number;
+            /** @description Changes by re-embedding: any value but the collection's is refused. */
+            model?: string;
+        };
+        ReembedRequest: {
+            /** @description Name of the model to change to. */
+            model: string;
+            /** @description Delete the images whose original is not kept, instead of refusing. Default false. */
+            dropMissing?: boolean;
         };
         AttentionResponse: {
             model: string;
@@ -2045,6 +2168,19 @@ export interface components {
              */
             opacity?: number;
             image: components["schemas"]["ImageReference"];
+        };
+        /** @description A second name of a collection. */
+        AliasResource: {
+            name: string;
+            collection: string;
+        };
+        AliasListResponse: {
+            /** @description In ascending order of name. */
+            aliases: components["schemas"]["AliasResource"][];
+        };
+        AliasRequest: {
+            /** @description Name of a collection. */
+            collection: string;
         };
     };
     responses: never;
@@ -5270,6 +5406,211 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has aliases, or is one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alterCollection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlterCollectionRequest"];
+            };
+        };
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CollectionResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is something that never changes, or it is being re-embedded */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reembedCollection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReembedRequest"];
+            };
+        };
+        responses: {
+            /** @description Started */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection or the model is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is of that model, images lack their original, or it is being re-embedded already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests at once */
             429: {
                 headers: {
@@ -5420,6 +5761,302 @@ export interface operations {
             };
             /** @description The model's process ended on the way, and another is started: try again */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listAliases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasListResponse"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    putAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a name as collections have it, and that none of them has */
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AliasRequest"];
+            };
+        };
+        responses: {
+            /** @description It stands for this collection from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasResource"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The collection is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A collection has this name, or the target is an alias */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

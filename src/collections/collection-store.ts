@@ -1,7 +1,24 @@
 import type { Filter, FilterScalar, Metadata, MetadataValue } from './filter.js';
 
-/** Settings that a collection is created with; they never change afterwards. */
-export interface CollectionSettings {
+/** What is kept of an image beside its vector and metadata: the original bytes, at most a thumbnail, or nothing. */
+export const CONTENT_CHOICES = ['original', 'thumbnail', 'none'] as const;
+export type ContentChoice = (typeof CONTENT_CHOICES)[number];
+
+/** What of a collection's settings may change while it is used. */
+export interface AlterableSettings {
+  /** HNSW: candidates kept while searching unless a query says otherwise, 1..4096. */
+  readonly ef: number;
+  /** What is kept of images stored from now on. */
+  readonly content: ContentChoice;
+  /** Whether a thumbnail is kept of them; true for content `thumbnail`, false for `none`. */
+  readonly thumbnails: boolean;
+}
+
+/**
+ * Settings that a collection is created with. The model changes by re-embedding, `AlterableSettings` by
+ * `alterCollection`, the others never.
+ */
+export interface CollectionSettings extends AlterableSettings {
   /** Name of the model whose vectors the collection holds. */
   readonly model: string;
   /** SHA-256 of the model's file: vectors of two models never mix. */
@@ -12,9 +29,10 @@ export interface CollectionSettings {
   readonly m: number;
   /** HNSW: candidates kept while building, 8..800. */
   readonly efConstruction: number;
-  /** HNSW: candidates kept while searching unless a query says otherwise, 1..4096. */
-  readonly ef: number;
 }
+
+/** A model as the store knows it. */
+export type ModelIdentity = Pick<CollectionSettings, 'model' | 'modelFingerprint' | 'dimension'>;
 
 export interface Collection extends CollectionSettings {
   readonly name: string;
@@ -22,7 +40,42 @@ export interface Collection extends CollectionSettings {
   readonly count: number;
   /** ISO 8601, UTC. */
   readonly createdAt: string;
+  /** The model that it is being re-embedded to, while it is. */
+  readonly reembedding?: ModelIdentity;
 }
+
+/** A second name of a collection, in one namespace with the collections' own. */
+export interface Alias {
+  readonly name: string;
+  /** The collection's own name. */
+  readonly collection: string;
+}
+
+/** A stored version of an image that has no vector of the next model yet. */
+export interface PendingImage {
+  readonly id: string;
+  /** Grows with everything that is stored; an image that is replaced gets another. */
+  readonly version: number;
+}
+
+/** A vector of the next model, for a version of an image. */
+export interface NextVector extends PendingImage {
+  /** Any length but zero: the store normalises to unit length. `dimension` of the next model finite elements. */
+  readonly vector: Float32Array;
+}
+
+/** How far a re-embedding is, in images. */
+export interface ReembeddingProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * `swapped`: the collection is of the next model now. `pending`: images have been stored since that have no vector yet.
+ * `indexing`: the next graph is still far behind the vectors.
+ */
+export type FinishOutcome =
+  { readonly state: 'swapped'; readonly dropped: number } | { readonly state: 'pending' | 'indexing' };
 
 /** Everything about an image except its bytes and its vector. */
 export interface StoredImage {
@@ -37,6 +90,10 @@ export interface StoredImage {
   readonly height: number;
   /** Size of the original in bytes. */
   readonly bytes: number;
+  /** Whether the original is kept. */
+  readonly hasOriginal: boolean;
+  /** Whether a thumbnail is kept. */
+  readonly hasThumbnail: boolean;
   /** ISO 8601, UTC. */
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -60,12 +117,14 @@ export interface NewImage {
   readonly mediaType: string;
   readonly width: number;
   readonly height: number;
-  /** The original bytes. */
+  /** The original bytes; they are kept where the collection's `content` is `original`. */
   readonly content: Uint8Array;
-  /** A small WebP. */
-  readonly thumbnail: Uint8Array;
+  /** A small WebP. Needed where the collection keeps thumbnails. */
+  readonly thumbnail?: Uint8Array;
   /** Any length but zero: the store normalises to unit length. `dimension` finite elements. */
   readonly vector: Float32Array;
+  /** Model that made the vector; a conflict where the collection is of another by now. Default: the collection's. */
+  readonly modelFingerprint?: string;
 }
 
 /** Fields to set, null to remove. */
@@ -99,6 +158,8 @@ export interface ImagePage {
 export interface SearchQuery {
   /** `dimension` finite elements, not all zero. */
   readonly vector: Float32Array;
+  /** Model that made the vector; a conflict where the collection is of another by now. Default: the collection's. */
+  readonly modelFingerprint?: string;
   /** Neighbours wanted, 1..1000; with `groupBy` groups wanted. */
   readonly k: number;
   /**
@@ -194,6 +255,8 @@ export interface SearchHit {
  * - the vectors and metadata are the truth, an index is derived from them and can be rebuilt;
  * - search returns k hits, or groups, whenever there are as many that match and reach `minScore`, whatever
  *   is excluded, suppressed or skipped by `offset`; by the graph alone (`exact: false`) `minScore` cuts what it found;
+ * - an alias stands for its collection in every call but `deleteCollection`;
+ * - vectors of two models never meet: a re-embedding shows nothing until it is swapped in as one, and survives a restart;
  * - failures are `DinoError`s: `not-found`, `conflict`, `invalid-request`.
  */
 export interface CollectionStore {
@@ -206,8 +269,59 @@ export interface CollectionStore {
   getCollection(name: string): Promise<Collection>;
   /** In ascending order of name. */
   listCollections(): Promise<Collection[]>;
-  /** Deletes the collection with all its images. @throws not-found */
+  /**
+   * Changes what may change. A new choice of content holds for images stored afterwards; what is there stays.
+   *
+   * @throws not-found; conflict during a re-embedding, which needs the originals
+   */
+  alterCollection(name: string, changes: Partial<AlterableSettings>): Promise<Collection>;
+  /** Deletes the collection with all its images. @throws not-found; conflict for an alias, and while it has any */
   deleteCollection(name: string): Promise<void>;
+
+  /**
+   * Makes a name stand for a collection, from one moment to the next, whatever it stood for.
+   *
+   * @throws not-found for a collection that is not there; conflict when `alias` is a collection's name or `collection` an alias
+   */
+  putAlias(alias: string, collection: string): Promise<{ alias: Alias; created: boolean }>;
+  /** @throws not-found */
+  getAlias(alias: string): Promise<Alias>;
+  /** In ascending order of name. */
+  listAliases(): Promise<Alias[]>;
+  /** The collection stays. @throws not-found */
+  deleteAlias(alias: string): Promise<void>;
+
+  /**
+   * Begins to give the collection vectors of another model, or goes on with what an earlier run began for that model;
+   * what was begun for yet another is discarded. Reads and writes go on with the model of now.
+   *
+   * @throws not-found; conflict when it is of that model, or does not keep originals
+   */
+  beginReembedding(collection: string, next: ModelIdentity): Promise<ReembeddingProgress>;
+  /**
+   * Images with an original and without a vector of the next model, in ascending order of version.
+   *
+   * @param options.after the last version of the page before
+   * @param options.limit 1..1000
+   * @throws not-found; conflict when no re-embedding is under way
+   */
+  listPending(
+    collection: string,
+    options: { readonly after?: number; readonly limit: number },
+  ): Promise<PendingImage[]>;
+  /** Takes vectors in; those of versions that are no longer there are ignored. @throws as `listPending`, invalid-request */
+  putNextVectors(collection: string, vectors: readonly NextVector[]): Promise<ReembeddingProgress>;
+  /**
+   * Puts the next model, its vectors and graph in the place of those of now, all at once, if they are complete.
+   *
+   * @param options.dropMissing delete the images that have no original, instead of refusing
+   * @throws as `listPending`; conflict when images lack their original
+   */
+  finishReembedding(collection: string, options: { readonly dropMissing: boolean }): Promise<FinishOutcome>;
+  /** Forgets the vectors made so far; nothing happens where no re-embedding is under way. @throws not-found */
+  cancelReembedding(collection: string): Promise<void>;
+  /** The images that have no original: how many, and the first of their ids. @throws not-found */
+  countWithoutOriginal(collection: string): Promise<{ count: number; ids: string[] }>;
 
   /**
    * Stores images, all or none, in one transaction; an id that is there is replaced.

@@ -5,6 +5,7 @@ import type { Model } from '../models/model-registry.js';
 import type { ImageReader } from '../vision/image-reader.js';
 import type { CollectionService } from './collection.service.js';
 import type {
+  Collection,
   CollectionStore,
   FoundImage,
   ImageOptions,
@@ -17,6 +18,7 @@ import type {
   StoredImage,
 } from './collection-store.js';
 import type { Metadata } from './filter.js';
+import { againAfterChange } from './again-after-change.js';
 import { canonicalMetadata, encodeMetadata, validateImageId } from './validate-image.js';
 
 export interface ImageToPut {
@@ -70,12 +72,16 @@ export class ImageService {
    * @returns one result per image, in order
    * @throws DinoError when the collection is not there or the service is overloaded; then nothing has changed
    */
-  async putMany(
+  putMany(collection: string, images: readonly ImageToPut[], signal?: AbortSignal): Promise<PutResult[]> {
+    return againAfterChange(() => this.#putMany(collection, images, signal));
+  }
+
+  async #putMany(
     collectionName: string,
     images: readonly ImageToPut[],
     signal?: AbortSignal,
   ): Promise<PutResult[]> {
-    const { model } = await this.#collections.getWithModel(collectionName);
+    const { collection, model } = await this.#collections.getWithModel(collectionName);
     const prepared = await Promise.all(images.map(prepare));
     const ids = prepared.flatMap((image) => ('error' in image ? [] : [image.id]));
     const present = new Map(
@@ -86,8 +92,10 @@ export class ImageService {
     for (const image of prepared) {
       if (!('error' in image) && !firstUse.has(image.id)) firstUse.set(image.id, image);
     }
-    const changed = [...firstUse.values()].filter((image) => !isStored(image, present.get(image.id)));
-    const outcomes = await this.#makeAndWrite(collectionName, changed, model, signal);
+    const changed = [...firstUse.values()].filter(
+      (image) => !isStored(image, present.get(image.id), collection),
+    );
+    const outcomes = await this.#makeAndWrite({ name: collectionName, collection, model }, changed, signal);
     return prepared.map((image) => {
       if ('error' in image) return image;
       const first = firstUse.get(image.id)!;
@@ -123,17 +131,16 @@ export class ImageService {
 
   /** What became of each image, by id. */
   async #makeAndWrite(
-    collection: string,
+    place: Place,
     images: readonly PreparedImage[],
-    model: Model,
     signal: AbortSignal | undefined,
   ): Promise<Map<string, PutResult>> {
     if (images.length === 0) return new Map();
-    const made = await model.extractor.withPlaces(images.length, () =>
-      Promise.all(images.map((image) => this.#make(image, model, signal))),
+    const made = await place.model.extractor.withPlaces(images.length, () =>
+      Promise.all(images.map((image) => this.#make(image, place, signal))),
     );
     const good = made.filter((image): image is NewImage => !(image instanceof DinoError));
-    const written = good.length === 0 ? [] : await this.#store.putImages(collection, good);
+    const written = good.length === 0 ? [] : await this.#store.putImages(place.name, good);
     const results = new Map<string, PutResult>(good.map(({ id }, i) => [id, { id, status: written[i]! }]));
     made.forEach((image, i) => {
       const { id } = images[i]!;
@@ -145,13 +152,13 @@ export class ImageService {
   /** Returns, not throws, what is wrong with this image alone: the others of its batch go on. */
   async #make(
     image: PreparedImage,
-    model: Model,
+    { collection, model }: Place,
     signal: AbortSignal | undefined,
   ): Promise<NewImage | DinoError> {
     try {
       const [embedding, thumbnail] = await Promise.all([
         this.#embeddings.embedPlaced(image.bytes, model, signal),
-        this.#reader.thumbnail(image.bytes),
+        collection.thumbnails ? this.#reader.thumbnail(image.bytes) : undefined,
       ]);
       const { mediaType, width, height } = embedding.info;
       const { id, metadata, contentHash, bytes } = image;
@@ -165,6 +172,7 @@ export class ImageService {
         content: bytes,
         thumbnail,
         vector: embedding.vector,
+        modelFingerprint: model.fingerprint,
       };
     } catch (error) {
       // Where the model has gone the others fail too, and the client tries the whole request again.
@@ -172,6 +180,13 @@ export class ImageService {
       throw error;
     }
   }
+}
+
+interface Place {
+  /** As the caller gave it: an alias may stand for another collection by now. */
+  readonly name: string;
+  readonly collection: Collection;
+  readonly model: Model;
 }
 
 interface PreparedImage {
@@ -201,9 +216,16 @@ function isSame(image: PreparedImage, other: PreparedImage): boolean {
   return image.contentHash === other.contentHash && image.canonicalMetadata === other.canonicalMetadata;
 }
 
-function isStored(image: PreparedImage, stored: StoredImage | undefined): boolean {
+/** Whether it would change nothing, what the collection keeps of its images included. */
+function isStored(
+  image: PreparedImage,
+  stored: StoredImage | undefined,
+  { content, thumbnails }: Collection,
+): boolean {
   return (
     stored !== undefined &&
+    (stored.hasOriginal || content !== 'original') &&
+    (stored.hasThumbnail || !thumbnails) &&
     stored.contentHash === image.contentHash &&
     canonicalMetadata(JSON.stringify(stored.metadata)) === image.canonicalMetadata
   );

@@ -46,11 +46,12 @@ export class ModelService {
     return this.#models.remove(name, async ({ fingerprint }, twins) => {
       if (twins.length > 0) return;
       const collections = (await this.#store.listCollections()).filter(
-        (collection) => collection.modelFingerprint === fingerprint,
+        ({ modelFingerprint, reembedding }) =>
+          modelFingerprint === fingerprint || reembedding?.modelFingerprint === fingerprint,
       );
       if (collections.length === 0) return;
       const names = collections.map((collection) => collection.name).join(', ');
-      const detail = `The vectors of these collections are of ${name}: ${names}. Delete them first, or keep the model.`;
+      const detail = `The vectors of these collections are of ${name}: ${names}. Delete or re-embed them first, or keep the model.`;
       throw new DinoError('conflict', detail);
     });
   }

@@ -2,6 +2,7 @@ import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Region, RegionVector } from '../inference/region.js';
 import type { Model } from '../models/model-registry.js';
+import { againAfterChange } from './again-after-change.js';
 import type { CollectionService } from './collection.service.js';
 import type { Collection, CollectionStore, SearchHit, SearchQuery } from './collection-store.js';
 import type { Filter } from './filter.js';
@@ -71,7 +72,16 @@ export class SearchService {
   }
 
   /** @throws DinoError not-found for a collection or id that is not there, invalid-request for a vector that doesn't fit */
-  async search(
+  search(
+    collectionName: string,
+    query: Query,
+    options: SearchSettings,
+    signal?: AbortSignal,
+  ): Promise<SearchAnswer> {
+    return againAfterChange(() => this.#search(collectionName, query, options, signal));
+  }
+
+  async #search(
     collectionName: string,
     query: Query,
     options: SearchSettings,
@@ -96,6 +106,17 @@ export class SearchService {
    *   overloaded and not-ready, after which the whole is to be tried again
    */
   async searchMany(
+    collectionName: string,
+    asked: readonly (AskedSearch | DinoError)[],
+    signal?: AbortSignal,
+  ): Promise<BatchAnswer> {
+    const ask = () => againAfterChange(() => this.#searchMany(collectionName, asked, signal));
+    const answer = await ask();
+    const changed = answer.answers.some((each) => each instanceof DinoError && each.code === 'conflict');
+    return changed ? ask() : answer;
+  }
+
+  async #searchMany(
     collectionName: string,
     asked: readonly (AskedSearch | DinoError)[],
     signal?: AbortSignal,
@@ -156,7 +177,8 @@ export class SearchService {
     signal: AbortSignal | undefined,
   ): Promise<SearchHit[]> {
     const { vector, excludeIds } = await this.#vector(place, query, signal);
-    return this.#store.search(place.collection.name, { ...options, k: options.k ?? 10, vector, excludeIds });
+    const { name, modelFingerprint } = place.collection;
+    return this.#store.search(name, { ...options, k: options.k ?? 10, vector, modelFingerprint, excludeIds });
   }
 
   async #vector(

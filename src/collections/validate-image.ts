@@ -109,6 +109,7 @@ export function validateNewImage(image: NewImage): ImageRecord {
   }
   for (const field of ['content', 'thumbnail'] as const) {
     const bytes: unknown = image[field];
+    if (field === 'thumbnail' && bytes === undefined) continue;
     if (!(bytes instanceof Uint8Array) || bytes.byteLength === 0) {
       refuse(`${field} ${of} must be bytes (a Uint8Array) and not empty.`);
     }
@@ -116,8 +117,13 @@ export function validateNewImage(image: NewImage): ImageRecord {
   const vector: unknown = image.vector;
   if (!(vector instanceof Float32Array))
     refuse(`The vector ${of} must be a Float32Array, but it is ${show(vector)}.`);
+  const { modelFingerprint } = image;
+  if (modelFingerprint !== undefined && !SHA256.test(modelFingerprint)) {
+    refuse(`modelFingerprint ${of} must be a SHA-256 in hex digits, but it is ${show(modelFingerprint)}.`);
+  }
   return {
     id,
+    modelFingerprint,
     metadata: encodeMetadata(image.metadata),
     contentHash: image.contentHash,
     mediaType: image.mediaType,

@@ -62,8 +62,13 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
   }
   const threshold = query.suppressDuplicates;
   if (threshold !== undefined) checkNumber(threshold, 'suppressDuplicates', 0, 1);
+  const { modelFingerprint } = query;
+  if (modelFingerprint !== undefined && typeof modelFingerprint !== 'string') {
+    refuse(`modelFingerprint must be a text, but it is ${show(modelFingerprint)}.`);
+  }
   return {
     vector,
+    modelFingerprint,
     k,
     offset,
     suppressDuplicates: threshold,

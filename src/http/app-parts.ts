@@ -2,6 +2,7 @@ import type { CollectionService } from '../collections/collection.service.js';
 import type { CollectionStore } from '../collections/collection-store.js';
 import type { ImageService } from '../collections/image.service.js';
 import type { ModelService } from '../collections/model.service.js';
+import type { ReembeddingService } from '../collections/reembedding.service.js';
 import type { SearchService } from '../collections/search.service.js';
 import type { SnapshotService } from '../collections/snapshot.service.js';
 import type { Config } from '../config.js';
@@ -32,6 +33,7 @@ export interface AppParts {
     readonly collections: CollectionService;
     readonly images: ImageService;
     readonly search: SearchService;
+    readonly reembedding: ReembeddingService;
     readonly models: ModelService;
     readonly snapshots: SnapshotService;
   };

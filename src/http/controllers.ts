@@ -1,5 +1,6 @@
 import type { Controller, IocContainer } from '@tsoa/runtime';
 import type { AppParts } from './app-parts.js';
+import { AliasesController } from './controllers/aliases.controller.js';
 import { AttentionController } from './controllers/attention.controller.js';
 import { CollectionsController } from './controllers/collections.controller.js';
 import { CorrespondencesController } from './controllers/correspondences.controller.js';
@@ -47,7 +48,12 @@ export function createControllers({ config, store, jobs, services }: AppParts): 
     [SnapshotsController, () => new SnapshotsController(services.snapshots)],
     [JobsController, () => new JobsController(jobs)],
     [ModelsController, () => new ModelsController(services.models)],
-    [CollectionsController, () => new CollectionsController(services.collections)],
+    [
+      CollectionsController,
+      () =>
+        new CollectionsController({ collections: services.collections, reembedding: services.reembedding }),
+    ],
+    [AliasesController, () => new AliasesController(services.collections)],
     [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],
     [SearchController, () => new SearchController({ search: services.search, images, maxImagesPerRequest })],
     [FacetsController, () => new FacetsController(store)],

@@ -46,6 +46,8 @@ export function settings(overrides: Partial<CollectionSettings> = {}): Collectio
     m: 16,
     efConstruction: 100,
     ef: 64,
+    content: 'original',
+    thumbnails: true,
     ...overrides,
   };
 }
@@ -67,7 +69,7 @@ export function image(
   id: string,
   vector: readonly number[] | Float32Array,
   { metadata = {}, version = '' }: { metadata?: Metadata; version?: string } = {},
-): NewImage {
+): NewImage & { readonly thumbnail: Uint8Array } {
   const text = `${id} ${version} ${Array.from(vector).join()}`;
   return {
     id,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CollectionSettings, CollectionStore } from '#dino/collections/collection-store.js';
-import { image, newCollection, settings, sha256 } from './collection-fixtures.js';
+import { FINGERPRINT, image, newCollection, settings, sha256 } from './collection-fixtures.js';
 import type { OpenStore, StoreUnderTest } from './collection-fixtures.js';
 
 export function describeCollections(openStore: OpenStore): void {
@@ -36,6 +36,8 @@ export function describeCollections(openStore: OpenStore): void {
       { m: 17 },
       { efConstruction: 101 },
       { ef: 65 },
+      { content: 'thumbnail' },
+      { thumbnails: false },
     ];
     it.each(others)('refuses to create it again with other settings: %o', async (other) => {
       const name = await newCollection(under);
@@ -102,6 +104,15 @@ export function describeCollections(openStore: OpenStore): void {
 
     const calls: Record<string, (store: CollectionStore, name: string) => Promise<unknown>> = {
       getCollection: (store, name) => store.getCollection(name),
+      alterCollection: (store, name) => store.alterCollection(name, { ef: 5 }),
+      putAlias: (store, name) => store.putAlias('alias-of-nothing', name),
+      beginReembedding: (store, name) =>
+        store.beginReembedding(name, { model: 'm', modelFingerprint: FINGERPRINT, dimension: 4 }),
+      listPending: (store, name) => store.listPending(name, { limit: 1 }),
+      putNextVectors: (store, name) => store.putNextVectors(name, []),
+      finishReembedding: (store, name) => store.finishReembedding(name, { dropMissing: true }),
+      cancelReembedding: (store, name) => store.cancelReembedding(name),
+      countWithoutOriginal: (store, name) => store.countWithoutOriginal(name),
       deleteCollection: (store, name) => store.deleteCollection(name),
       putImages: (store, name) => store.putImages(name, [image('a', [1, 0, 0, 0])]),
       getImage: (store, name) => store.getImage(name, 'a'),

@@ -30,6 +30,8 @@ export function describeImages(openStore: OpenStore): void {
         width: 640,
         height: 480,
         bytes: given.content.byteLength,
+        hasOriginal: true,
+        hasThumbnail: true,
       });
       expect(new Date(createdAt).toISOString()).toBe(createdAt);
       expect(updatedAt).toBe(createdAt);

@@ -1,10 +1,13 @@
 import { describe } from 'vitest';
 import type { OpenStore } from './collection-fixtures.js';
+import { describeAliases } from './collection-store-aliases.js';
 import { describeCollections } from './collection-store-collections.js';
+import { describeContent } from './collection-store-content.js';
 import { describeFacets } from './collection-store-facets.js';
 import { describeImages } from './collection-store-images.js';
 import { describeInput } from './collection-store-input.js';
 import { describeListing } from './collection-store-listing.js';
+import { describeReembedding } from './collection-store-reembedding.js';
 import { describeSearch } from './collection-store-search.js';
 import { describeShaping } from './collection-store-shaping.js';
 
@@ -22,5 +25,8 @@ export function describeCollectionStore(name: string, openStore: OpenStore): voi
     describeSearch(openStore);
     describeShaping(openStore);
     describeFacets(openStore);
+    describeAliases(openStore);
+    describeContent(openStore);
+    describeReembedding(openStore);
   });
 }

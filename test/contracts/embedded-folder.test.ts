@@ -6,9 +6,9 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { MIGRATIONS } from '#dino/collections/embedded/schema.js';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import type { EmbeddedStoreOptions } from '#dino/collections/embedded/embedded-collection-store.js';
-import { MIGRATIONS } from '#dino/collections/embedded/schema.js';
 import { createClusteredVectors, createRandom, image, settings } from './collection-fixtures.js';
 
 const EAST = [1, 0, 0, 0];

@@ -2,26 +2,38 @@ import { availableParallelism } from 'node:os';
 import { webcrypto } from 'node:crypto';
 import { resolve } from 'node:path';
 import type {
+  Alias,
+  AlterableSettings,
   Collection,
   CollectionSettings,
   CollectionStore,
   FacetQuery,
   Facets,
+  FinishOutcome,
   FoundImage,
   ImageOptions,
   ImagePage,
   ListQuery,
   MetadataPatch,
+  ModelIdentity,
   NewImage,
+  NextVector,
+  PendingImage,
   Picture,
   PutOutcome,
+  ReembeddingProgress,
   SearchHit,
   SearchQuery,
   StoredImage,
 } from '../collection-store.js';
 import type { Filter } from '../filter.js';
 import { checkInteger, show } from '../input-checks.js';
-import { validateCollectionName, validateSettings } from '../validate-collection.js';
+import {
+  validateCollectionName,
+  validateModelIdentity,
+  validateNextVector,
+  validateSettings,
+} from '../validate-collection.js';
 import { encodePatch, validateImageId, validateNewImage } from '../validate-image.js';
 import { validateFilter } from '../validate-filter.js';
 import { validateFacetQuery, validateListQuery, validateSearchQuery } from '../validate-query.js';
@@ -102,6 +114,65 @@ export class EmbeddedCollectionStore implements CollectionStore {
     return this.thread.call('listCollections', []);
   }
 
+  async alterCollection(name: string, changes: Partial<AlterableSettings>): Promise<Collection> {
+    const { ef, content, thumbnails } = changes;
+    return this.thread.call('alterCollection', [validateCollectionName(name), { ef, content, thumbnails }]);
+  }
+
+  async putAlias(alias: string, collection: string): Promise<{ alias: Alias; created: boolean }> {
+    return this.thread.call('putAlias', [validateCollectionName(alias), validateCollectionName(collection)]);
+  }
+
+  async getAlias(alias: string): Promise<Alias> {
+    return this.thread.call('getAlias', [validateCollectionName(alias)]);
+  }
+
+  async listAliases(): Promise<Alias[]> {
+    return this.thread.call('listAliases', []);
+  }
+
+  async deleteAlias(alias: string): Promise<void> {
+    return this.thread.call('deleteAlias', [validateCollectionName(alias)]);
+  }
+
+  async beginReembedding(collection: string, next: ModelIdentity): Promise<ReembeddingProgress> {
+    const name = validateCollectionName(collection);
+    return this.thread.call('beginReembedding', [name, validateModelIdentity(next)]);
+  }
+
+  async listPending(
+    collection: string,
+    { after, limit }: { readonly after?: number; readonly limit: number },
+  ): Promise<PendingImage[]> {
+    const options = { after, limit: checkInteger(limit, 'limit', 1, 1000) };
+    return this.thread.call('listPending', [validateCollectionName(collection), options]);
+  }
+
+  async putNextVectors(collection: string, vectors: readonly NextVector[]): Promise<ReembeddingProgress> {
+    const name = validateCollectionName(collection);
+    const copies = vectors.map(validateNextVector);
+    return this.thread.call(
+      'putNextVectors',
+      [name, copies],
+      copies.map(({ vector }) => vector.buffer as ArrayBuffer),
+    );
+  }
+
+  async finishReembedding(
+    collection: string,
+    { dropMissing }: { readonly dropMissing: boolean },
+  ): Promise<FinishOutcome> {
+    return this.thread.call('finishReembedding', [validateCollectionName(collection), { dropMissing }]);
+  }
+
+  async cancelReembedding(collection: string): Promise<void> {
+    return this.thread.call('cancelReembedding', [validateCollectionName(collection)]);
+  }
+
+  async countWithoutOriginal(collection: string): Promise<{ count: number; ids: string[] }> {
+    return this.thread.call('countWithoutOriginal', [validateCollectionName(collection)]);
+  }
+
   async deleteCollection(name: string): Promise<void> {
     return this.thread.call('deleteCollection', [validateCollectionName(name)]);
   }
@@ -112,12 +183,12 @@ export class EmbeddedCollectionStore implements CollectionStore {
     const records = images.map(validateNewImage).map((image) => ({
       ...image,
       content: new Uint8Array(image.content),
-      thumbnail: new Uint8Array(image.thumbnail),
+      thumbnail: image.thumbnail && new Uint8Array(image.thumbnail),
       vector: new Float32Array(image.vector),
     }));
     const buffers = records.flatMap((image) => [
       image.content.buffer,
-      image.thumbnail.buffer,
+      ...(image.thumbnail === undefined ? [] : [image.thumbnail.buffer]),
       image.vector.buffer,
     ]);
     return this.thread.call('putImages', [name, records], buffers);

@@ -4,16 +4,23 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { DinoError } from '../../errors.js';
 import type {
+  Alias,
+  AlterableSettings,
   Collection,
   CollectionSettings,
   FacetQuery,
   Facets,
+  FinishOutcome,
   FoundImage,
   ImageOptions,
   ImagePage,
   ListQuery,
+  ModelIdentity,
+  NextVector,
+  PendingImage,
   Picture,
   PutOutcome,
+  ReembeddingProgress,
   SearchHit,
   SearchQuery,
   StoredImage,
@@ -22,7 +29,9 @@ import type { Filter } from '../filter.js';
 import { show, refuse } from '../input-checks.js';
 import { decodeCursor, encodeCursor } from '../list-cursor.js';
 import { toUnitVector } from '../unit-vector.js';
+import { applyAlteration } from '../validate-collection.js';
 import type { EncodedPatch, ImageRecord } from '../validate-image.js';
+import { Aliases } from './aliases.js';
 import { blobChecksum } from './blob-checksum.js';
 import { CollectionIndex } from './collection-index.js';
 import type { IndexStatus } from './collection-index.js';
@@ -31,6 +40,9 @@ import { GroupCommit } from './group-commit.js';
 import type { CommitCounts, Settled } from './group-commit.js';
 import { searchHits } from './hit-search.js';
 import type { BackupProgress, OnlineBackup } from './online-backup.js';
+import { describe, forget, requireModel, requireThumbnails, settingsDiffer } from './open-collection.js';
+import type { OpenCollection } from './open-collection.js';
+import { Reembeddings } from './reembeddings.js';
 import { SqliteCatalog } from './sqlite-catalog.js';
 import type { CollectionRow, LabelledVector } from './sqlite-catalog.js';
 import { damaged, explainStorageError } from './storage-errors.js';
@@ -45,13 +57,6 @@ export interface EngineOptions {
 /** Longest stretch of work on graphs between two requests. */
 const UPKEEP_SLICE_MS = 20;
 
-interface OpenCollection {
-  readonly row: CollectionRow;
-  readonly index: CollectionIndex;
-}
-
-const SETTINGS = ['model', 'modelFingerprint', 'dimension', 'm', 'efConstruction', 'ef'] as const;
-
 /**
  * The embedded store itself: catalog, vectors and graphs behind synchronous methods, for a thread of
  * its own. Takes what the `validate…` functions have accepted; checks what only the stored data can
@@ -59,6 +64,8 @@ const SETTINGS = ['model', 'modelFingerprint', 'dimension', 'm', 'efConstruction
  */
 export class Engine {
   private readonly collections = new Map<string, OpenCollection>();
+  private readonly aliases: Aliases;
+  private readonly reembeddings: Reembeddings;
   private readonly group: GroupCommit;
   private backup: OnlineBackup | undefined;
 
@@ -70,6 +77,14 @@ export class Engine {
     private readonly clock: () => Date,
   ) {
     this.group = new GroupCommit(catalog);
+    this.aliases = new Aliases(catalog.aliases);
+    this.reembeddings = new Reembeddings({
+      catalog,
+      files,
+      createIndex: (row) => this.createIndex(row),
+      decode: decodeVector,
+      warn,
+    });
   }
 
   /**
@@ -108,16 +123,23 @@ export class Engine {
     this.files.sweep(new Set(rows.map((row) => row.key)));
     for (const row of rows) {
       const index = this.addCollection(row);
-      for (const stored of this.catalog.vectors(row.row)) {
+      for (const stored of this.catalog.vectors(row)) {
         index.vectors.add(stored.label, stored.id, decodeVector(stored, row));
       }
       index.loadGraph(this.catalog.nextLabel(row.row));
     }
+    this.reembeddings.findLeftovers(this.collections.values());
   }
 
   private addCollection(row: CollectionRow): CollectionIndex {
+    const index = this.createIndex(row);
+    this.collections.set(row.name, { row, index });
+    return index;
+  }
+
+  private createIndex(row: CollectionRow): CollectionIndex {
     const { exactBelow, saveGraphEvery, threads } = this.options;
-    const index = new CollectionIndex({
+    return new CollectionIndex({
       collection: row,
       files: this.files,
       exactBelow,
@@ -125,19 +147,13 @@ export class Engine {
       threads,
       warn: this.warn,
     });
-    this.collections.set(row.name, { row, index });
-    return index;
   }
 
   createCollection(name: string, settings: CollectionSettings): { collection: Collection; created: boolean } {
-    const existing = this.collections.get(name);
+    const existing = this.collections.get(this.aliases.resolve(name));
     if (existing !== undefined) {
-      const field = SETTINGS.find((key) => existing.row[key] !== settings[key]);
-      if (field === undefined) return { collection: describe(existing), created: false };
-      throw new DinoError(
-        'conflict',
-        `Collection "${name}" is there with ${field} ${existing.row[field]}, not ${settings[field]}. Settings never change; use another name, or delete the collection first.`,
-      );
+      settingsDiffer(existing.row, settings);
+      return { collection: describe(existing), created: false };
     }
     const row = this.catalog.insertCollection({
       key: randomUUID(),
@@ -146,6 +162,64 @@ export class Engine {
       createdAt: this.clock().toISOString(),
     });
     return { collection: describe({ row, index: this.addCollection(row) }), created: true };
+  }
+
+  alterCollection(name: string, changes: Partial<AlterableSettings>): Collection {
+    const open = this.get(name);
+    const altered = applyAlteration(open.row, changes);
+    if (open.next !== undefined && altered.content !== open.row.content) {
+      throw new DinoError(
+        'conflict',
+        `Collection "${open.row.name}" is being re-embedded, which needs the originals of all images. Wait for the job, or cancel it.`,
+      );
+    }
+    this.catalog.alterCollection(open.row.row, altered);
+    open.row = { ...open.row, ...altered };
+    if (open.next !== undefined) open.next.row = { ...open.next.row, ...altered };
+    return describe(open);
+  }
+
+  putAlias(alias: string, collection: string): { alias: Alias; created: boolean } {
+    if (this.collections.has(alias)) {
+      throw new DinoError('conflict', `"${alias}" is a collection. Give the alias another name.`);
+    }
+    return this.aliases.put(alias, collection, this.get(collection).row);
+  }
+
+  getAlias(alias: string): Alias {
+    return this.aliases.get(alias);
+  }
+
+  listAliases(): Alias[] {
+    return this.aliases.list();
+  }
+
+  deleteAlias(alias: string): void {
+    this.aliases.delete(alias);
+  }
+
+  beginReembedding(name: string, next: ModelIdentity): ReembeddingProgress {
+    return this.reembeddings.begin(this.get(name), next);
+  }
+
+  listPending(name: string, { after = -1, limit }: { after?: number; limit: number }): PendingImage[] {
+    return this.reembeddings.listPending(this.get(name), after, limit);
+  }
+
+  putNextVectors(name: string, vectors: readonly NextVector[]): ReembeddingProgress {
+    return this.reembeddings.put(this.get(name), vectors);
+  }
+
+  finishReembedding(name: string, { dropMissing }: { dropMissing: boolean }): FinishOutcome {
+    return this.reembeddings.finish(this.get(name), dropMissing);
+  }
+
+  cancelReembedding(name: string): void {
+    this.reembeddings.cancel(this.get(name));
+  }
+
+  countWithoutOriginal(name: string): { count: number; ids: string[] } {
+    return this.catalog.reembeddings.withoutOriginal(this.get(name).row, 100);
   }
 
   getCollection(name: string): Collection {
@@ -158,12 +232,15 @@ export class Engine {
   }
 
   deleteCollection(name: string): void {
-    const { row, index } = this.get(name);
+    this.aliases.requireNone(name);
+    const { row, index, next } = this.get(name);
     this.catalog.deleteCollection(row.row);
     index.dispose();
+    next?.index.dispose();
     this.collections.delete(name);
     try {
       this.files.remove(row.key);
+      if (next !== undefined) this.files.remove(next.row.key);
     } catch (error) {
       this.warn(
         `Graph files of the deleted collection "${name}" remain until the next start (${String(error)}).`,
@@ -172,18 +249,21 @@ export class Engine {
   }
 
   putImages(name: string, images: readonly ImageRecord[]): PutOutcome[] {
-    const { row, index } = this.get(name);
+    const open = this.get(name);
+    const { row, index } = open;
     refuseDuplicates(images);
+    for (const image of images) requireModel(row, image.modelFingerprint);
+    requireThumbnails(row, images);
     const records = images.map((image) => ({
       ...image,
       vector: toUnitVector(image.vector, row.dimension, `The vector of image ${show(image.id)}`),
     }));
     this.group.reserve(index.vectors, records.length);
-    const changes = this.catalog.putImages(row.row, records, this.clock().toISOString());
+    const changes = this.catalog.putImages(row, records, this.clock().toISOString());
     this.group.afterCommit(() =>
       changes.forEach(({ label, replacedLabel }, i) => {
-        if (replacedLabel !== undefined) index.remove(replacedLabel);
-        if (label !== undefined) index.insert(label, records[i]!.id, records[i]!.vector);
+        if (replacedLabel !== undefined) forget(open, replacedLabel);
+        if (label !== undefined) open.index.insert(label, records[i]!.id, records[i]!.vector);
       }),
     );
     return changes.map((change) => change.outcome);
@@ -200,16 +280,26 @@ export class Engine {
   }
 
   getContent(name: string, id: string): Picture {
-    return this.catalog.findContent(this.get(name).row.row, id) ?? missing(name, id);
+    const { row } = this.get(name);
+    return this.catalog.findContent(row.row, id) ?? this.notKept(row, id, 'original');
   }
 
   getThumbnail(name: string, id: string): Picture {
+    const { row } = this.get(name);
     const { checksum, ...picture } =
-      this.catalog.findThumbnail(this.get(name).row.row, id) ?? missing(name, id);
+      this.catalog.findThumbnail(row.row, id) ?? this.notKept(row, id, 'thumbnail');
     if (checksum !== null && blobChecksum(picture.bytes) !== checksum) {
       throw damaged(`The thumbnail of image ${show(id)} in collection "${name}"`);
     }
     return picture;
+  }
+
+  private notKept({ row, name }: CollectionRow, id: string, what: string): never {
+    if (this.catalog.findLabel(row, id) === undefined) missing(name, id);
+    throw new DinoError(
+      'not-found',
+      `The ${what} of image ${show(id)} in collection "${name}" is not kept: it was stored while the collection kept none.`,
+    );
   }
 
   getVectors(name: string, ids: readonly string[]): Float32Array[] {
@@ -235,9 +325,9 @@ export class Engine {
   }
 
   deleteImage(name: string, id: string): void {
-    const { row, index } = this.get(name);
-    const label = this.catalog.deleteImage(row.row, id) ?? missing(name, id);
-    this.group.afterCommit(() => index.remove(label));
+    const open = this.get(name);
+    const label = this.catalog.deleteImage(open.row.row, id) ?? missing(name, id);
+    this.group.afterCommit(() => forget(open, label));
   }
 
   search(name: string, query: SearchQuery): SearchHit[] {
@@ -292,23 +382,32 @@ export class Engine {
   }
 
   get needsUpkeep(): boolean {
-    return [...this.collections.values()].some(({ index }) => index.needsUpkeep);
+    if (this.reembeddings.hasLeftovers) return true;
+    return [...this.collections.values()].some(
+      ({ index, next }) => index.needsUpkeep || next?.index.needsUpkeep,
+    );
   }
 
   /** A short stretch of work on graphs. */
   upkeep(): void {
     const end = performance.now() + UPKEEP_SLICE_MS;
     const mayGoOn = (): boolean => performance.now() < end;
-    for (const { index } of this.collections.values()) {
-      if (index.needsUpkeep) index.upkeep(mayGoOn);
-      if (!mayGoOn()) return;
+    for (const { index, next } of this.collections.values()) {
+      for (const each of next === undefined ? [index] : [index, next.index]) {
+        if (each.needsUpkeep) each.upkeep(mayGoOn);
+        if (!mayGoOn()) return;
+      }
     }
+    this.reembeddings.sweep(mayGoOn);
   }
 
   /** Saves the graphs and closes the database. */
   close(): void {
     try {
-      for (const { index } of this.collections.values()) index.save();
+      for (const { index, next } of this.collections.values()) {
+        index.save();
+        next?.index.dispose();
+      }
     } finally {
       this.catalog.close();
     }
@@ -319,25 +418,10 @@ export class Engine {
   }
 
   private get(name: string): OpenCollection {
-    const collection = this.collections.get(name);
+    const collection = this.collections.get(this.aliases.resolve(name));
     if (collection === undefined) throw new DinoError('not-found', `There is no collection "${name}".`);
     return collection;
   }
-}
-
-function describe({ row, index }: OpenCollection): Collection {
-  const { name, model, modelFingerprint, dimension, m, efConstruction, ef, createdAt } = row;
-  return {
-    name,
-    model,
-    modelFingerprint,
-    dimension,
-    m,
-    efConstruction,
-    ef,
-    count: index.vectors.size,
-    createdAt,
-  };
 }
 
 function missing(name: string, id: string): never {

@@ -6,6 +6,7 @@ import type { CollectionIndex } from './collection-index.js';
 import { GroupWalk } from './group-walk.js';
 import { diversify } from './mmr.js';
 import { NearCopies } from './near-copies.js';
+import { requireModel } from './open-collection.js';
 import type { CollectionRow, SqliteCatalog } from './sqlite-catalog.js';
 import type { ScoredLabel } from './vector-table.js';
 
@@ -43,6 +44,7 @@ class HitSearch {
     private readonly query: SearchQuery,
   ) {
     const { row, index, catalog } = collection;
+    requireModel(row, query.modelFingerprint);
     this.vector = toUnitVector(query.vector, row.dimension, 'The query vector');
     this.matching = query.filter && catalog.fields.matching(row.row, query.filter);
     this.excluded = new Set((query.excludeIds ?? []).flatMap((id) => catalog.findLabel(row.row, id) ?? []));

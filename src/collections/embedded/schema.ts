@@ -66,4 +66,38 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE vectors ADD COLUMN checksum INTEGER;
   ALTER TABLE thumbnails ADD COLUMN checksum INTEGER;
   `,
+  `
+  -- what is kept of the images stored from now on
+  ALTER TABLE collections ADD COLUMN content TEXT NOT NULL DEFAULT 'original';
+  ALTER TABLE collections ADD COLUMN thumbnails INTEGER NOT NULL DEFAULT 1;
+
+  -- which of the two tables of vectors holds the collection's; the other one is for those of the next model
+  ALTER TABLE collections ADD COLUMN side INTEGER NOT NULL DEFAULT 0;
+  -- 1: the other table may hold vectors of this collection that nobody needs
+  ALTER TABLE collections ADD COLUMN leftovers INTEGER NOT NULL DEFAULT 0;
+
+  ALTER TABLE images ADD COLUMN has_original INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE images ADD COLUMN has_thumbnail INTEGER NOT NULL DEFAULT 1;
+  CREATE INDEX images_without_original ON images (collection) WHERE has_original = 0;
+
+  CREATE TABLE other_vectors (
+    image INTEGER PRIMARY KEY REFERENCES images (row) ON DELETE CASCADE,
+    vector BLOB NOT NULL,
+    checksum INTEGER
+  ) STRICT;
+
+  -- collections whose other table is being filled with the vectors of another model
+  CREATE TABLE reembeddings (
+    collection INTEGER PRIMARY KEY REFERENCES collections (row) ON DELETE CASCADE,
+    key TEXT NOT NULL UNIQUE,
+    model TEXT NOT NULL,
+    model_fingerprint TEXT NOT NULL,
+    dimension INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE aliases (
+    name TEXT PRIMARY KEY,
+    collection INTEGER NOT NULL REFERENCES collections (row)
+  ) STRICT;
+  `,
 ];

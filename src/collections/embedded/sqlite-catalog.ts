@@ -1,13 +1,21 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { DinoError } from '../../errors.js';
-import type { CollectionSettings, Picture, PutOutcome, StoredImage } from '../collection-store.js';
+import type {
+  AlterableSettings,
+  CollectionSettings,
+  Picture,
+  PutOutcome,
+  StoredImage,
+} from '../collection-store.js';
 import type { Filter } from '../filter.js';
 import { applyPatch, canonicalMetadata } from '../validate-image.js';
 import type { EncodedPatch, ImageRecord } from '../validate-image.js';
+import { AliasTable } from './alias-table.js';
 import { FieldTable } from './field-table.js';
 import { blobChecksum } from './blob-checksum.js';
 import { compileFilter } from './filter-sql.js';
 import { OnlineBackup } from './online-backup.js';
+import { ReembeddingTable, VECTOR_TABLES } from './reembedding-table.js';
 import { openDatabase } from './sqlite-open.js';
 
 /** Labels are what a graph addresses its elements by, and those are uint32. */
@@ -19,6 +27,8 @@ export interface CollectionRow extends CollectionSettings {
   readonly key: string;
   readonly name: string;
   readonly createdAt: string;
+  /** Which of `VECTOR_TABLES` its vectors are in. */
+  readonly side: 0 | 1;
 }
 
 /** What `putImages` did with one image. Labels are there unless it was unchanged. */
@@ -52,17 +62,22 @@ interface ImageRow {
   width: number;
   height: number;
   bytes: number;
+  has_original: number;
+  has_thumbnail: number;
   created_at: string;
   updated_at: string;
 }
 
-const IMAGE_COLUMNS = 'id, metadata, content_hash, media_type, width, height, bytes, created_at, updated_at';
+const IMAGE_COLUMNS =
+  'id, metadata, content_hash, media_type, width, height, bytes, has_original, has_thumbnail, created_at, updated_at';
 
 /**
  * The truth on disk: collections, images, vectors and pictures in one SQLite file. Synchronous; every
  * method that writes is one transaction, on disk when it returns.
  */
 export class SqliteCatalog {
+  readonly aliases: AliasTable;
+  readonly reembeddings: ReembeddingTable;
   private readonly statements = new Map<string, Statement>();
 
   /** Questions to the metadata. */
@@ -70,6 +85,8 @@ export class SqliteCatalog {
 
   private constructor(private readonly db: Database) {
     this.fields = new FieldTable(db);
+    this.aliases = new AliasTable(db);
+    this.reembeddings = new ReembeddingTable(db);
   }
 
   /** @throws conflict when another process has the file, or when its schema is newer than this code's */
@@ -82,10 +99,11 @@ export class SqliteCatalog {
   }
 
   listCollections(): CollectionRow[] {
-    return this.prepare(
-      `SELECT row, key, name, model, model_fingerprint AS modelFingerprint, dimension, m,
-         ef_construction AS efConstruction, ef, created_at AS createdAt FROM collections ORDER BY name`,
-    ).all() as CollectionRow[];
+    const rows = this.prepare(
+      `SELECT row, key, name, model, model_fingerprint AS modelFingerprint, dimension, m, ef_construction AS efConstruction,
+         ef, content, thumbnails, side, created_at AS createdAt FROM collections ORDER BY name`,
+    ).all() as (Omit<CollectionRow, 'thumbnails'> & { thumbnails: number })[];
+    return rows.map((row) => ({ ...row, thumbnails: row.thumbnails === 1 }));
   }
 
   /** The label that the next stored version will have; every label so far is smaller. */
@@ -93,12 +111,23 @@ export class SqliteCatalog {
     return this.prepare('SELECT next_label FROM collections WHERE row = ?').pluck().get(collection) as number;
   }
 
-  insertCollection(collection: Omit<CollectionRow, 'row'>): CollectionRow {
+  insertCollection(collection: Omit<CollectionRow, 'row' | 'side'>): CollectionRow {
     const { lastInsertRowid } = this.prepare(
-      `INSERT INTO collections (key, name, model, model_fingerprint, dimension, m, ef_construction, ef, created_at)
-       VALUES (@key, @name, @model, @modelFingerprint, @dimension, @m, @efConstruction, @ef, @createdAt)`,
-    ).run(collection);
-    return { row: Number(lastInsertRowid), ...collection };
+      `INSERT INTO collections (key, name, model, model_fingerprint, dimension, m, ef_construction, ef, content, thumbnails, created_at)
+       VALUES (@key, @name, @model, @modelFingerprint, @dimension, @m, @efConstruction, @ef, @content, @thumbnails, @createdAt)`,
+    ).run({ ...collection, thumbnails: Number(collection.thumbnails) });
+    return { row: Number(lastInsertRowid), side: 0, ...collection };
+  }
+
+  alterCollection(collection: number, { ef, content, thumbnails }: AlterableSettings): void {
+    this.write(() =>
+      this.prepare('UPDATE collections SET ef = ?, content = ?, thumbnails = ? WHERE row = ?').run(
+        ef,
+        content,
+        Number(thumbnails),
+        collection,
+      ),
+    );
   }
 
   deleteCollection(collection: number): void {
@@ -110,9 +139,9 @@ export class SqliteCatalog {
    * @returns one change per image, in order
    * @throws conflict when the collection's labels are used up
    */
-  putImages(collection: number, images: readonly ImageRecord[], now: string): PutChange[] {
+  putImages(collection: CollectionRow, images: readonly ImageRecord[], now: string): PutChange[] {
     return this.write(() => {
-      let label = this.nextLabel(collection);
+      let label = this.nextLabel(collection.row);
       const changes = images.map((image) => {
         const change = this.putImage(collection, image, label, now);
         if (change.label !== undefined) label++;
@@ -124,32 +153,37 @@ export class SqliteCatalog {
           'The collection has stored 4294967296 versions of images over its life and can number no more. Copy its images into a new collection.',
         );
       }
-      this.prepare('UPDATE collections SET next_label = ? WHERE row = ?').run(label, collection);
+      this.prepare('UPDATE collections SET next_label = ? WHERE row = ?').run(label, collection.row);
       return changes;
     });
   }
 
-  private putImage(collection: number, image: ImageRecord, label: number, now: string): PutChange {
+  private putImage(collection: CollectionRow, image: ImageRecord, label: number, now: string): PutChange {
     const before = this.prepare(
-      'SELECT label, metadata, content_hash FROM images WHERE collection = ? AND id = ?',
-    ).get(collection, image.id) as { label: number; metadata: string; content_hash: string } | undefined;
+      `SELECT label, ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`,
+    ).get(collection.row, image.id) as (ImageRow & { label: number }) | undefined;
+    const original = collection.content === 'original' ? image.content : undefined;
+    const thumbnail = collection.thumbnails ? image.thumbnail : undefined;
     if (
       before?.content_hash === image.contentHash &&
+      (before.has_original === 1 || original === undefined) &&
+      (before.has_thumbnail === 1 || thumbnail === undefined) &&
       canonicalMetadata(before.metadata) === canonicalMetadata(image.metadata)
     ) {
       return { outcome: 'unchanged' };
     }
     const row = this.prepare(
       `INSERT INTO images (collection, label, ${IMAGE_COLUMNS})
-       VALUES (@collection, @label, @id, @metadata, @contentHash, @mediaType, @width, @height, @bytes, @now, @now)
+       VALUES (@collection, @label, @id, @metadata, @contentHash, @mediaType, @width, @height, @bytes, @hasOriginal, @hasThumbnail, @now, @now)
        ON CONFLICT (collection, id) DO UPDATE SET label = excluded.label, metadata = excluded.metadata,
          content_hash = excluded.content_hash, media_type = excluded.media_type, width = excluded.width,
-         height = excluded.height, bytes = excluded.bytes, updated_at = max(updated_at, excluded.updated_at)
+         height = excluded.height, bytes = excluded.bytes, has_original = excluded.has_original,
+         has_thumbnail = excluded.has_thumbnail, updated_at = max(updated_at, excluded.updated_at)
        RETURNING row`,
     )
       .pluck()
       .get({
-        collection,
+        collection: collection.row,
         label,
         id: image.id,
         metadata: image.metadata,
@@ -158,21 +192,43 @@ export class SqliteCatalog {
         width: image.width,
         height: image.height,
         bytes: image.content.byteLength,
+        hasOriginal: Number(original !== undefined),
+        hasThumbnail: Number(thumbnail !== undefined),
         now,
       }) as number;
     const { buffer, byteOffset, byteLength } = image.vector;
-    this.putBlob('vectors', 'vector', row, new Uint8Array(buffer, byteOffset, byteLength));
-    this.prepare(
-      `INSERT INTO contents (image, content) VALUES (?, ?)
-       ON CONFLICT (image) DO UPDATE SET content = excluded.content`,
-    ).run(row, image.content);
-    this.putBlob('thumbnails', 'thumbnail', row, image.thumbnail);
+    this.putBlob(
+      VECTOR_TABLES[collection.side],
+      'vector',
+      row,
+      new Uint8Array(buffer, byteOffset, byteLength),
+    );
+    this.putContent(row, original);
+    this.putBlob('thumbnails', 'thumbnail', row, thumbnail);
+    // What the next model made of the version before.
+    if (before !== undefined) this.putBlob(VECTOR_TABLES[1 - collection.side]!, 'vector', row, undefined);
     return before === undefined
       ? { outcome: 'created', label }
       : { outcome: 'replaced', label, replacedLabel: before.label };
   }
 
-  private putBlob(table: string, column: string, image: number, bytes: Uint8Array): void {
+  /** Without a checksum: `content_hash` is one. */
+  private putContent(image: number, content: Uint8Array | undefined): void {
+    if (content === undefined) {
+      this.prepare('DELETE FROM contents WHERE image = ?').run(image);
+      return;
+    }
+    this.prepare(
+      `INSERT INTO contents (image, content) VALUES (?, ?)
+       ON CONFLICT (image) DO UPDATE SET content = excluded.content`,
+    ).run(image, content);
+  }
+
+  private putBlob(table: string, column: string, image: number, bytes: Uint8Array | undefined): void {
+    if (bytes === undefined) {
+      this.prepare(`DELETE FROM ${table} WHERE image = ?`).run(image);
+      return;
+    }
     this.prepare(
       `INSERT INTO ${table} (image, ${column}, checksum) VALUES (?, ?, ?)
        ON CONFLICT (image) DO UPDATE SET ${column} = excluded.${column}, checksum = excluded.checksum`,
@@ -248,11 +304,11 @@ export class SqliteCatalog {
   }
 
   /** Every stored vector of a collection, by ascending label. Nothing may be written before the iteration has ended. */
-  vectors(collection: number): IterableIterator<LabelledVector> {
+  vectors({ row, side }: Pick<CollectionRow, 'row' | 'side'>): IterableIterator<LabelledVector> {
     return this.prepare(
-      `SELECT id, label, vector, checksum FROM images JOIN vectors ON vectors.image = images.row
+      `SELECT id, label, vector, checksum FROM images JOIN ${VECTOR_TABLES[side]} AS held ON held.image = images.row
        WHERE collection = ? ORDER BY label`,
-    ).iterate(collection) as IterableIterator<LabelledVector>;
+    ).iterate(row) as IterableIterator<LabelledVector>;
   }
 
   /** Begins a copy in slices. @param path a file that is not there yet */
@@ -292,6 +348,8 @@ function toStoredImage(row: ImageRow): StoredImage {
     width: row.width,
     height: row.height,
     bytes: row.bytes,
+    hasOriginal: row.has_original === 1,
+    hasThumbnail: row.has_thumbnail === 1,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };

@@ -3,7 +3,7 @@ import type { ImageReference, VectorEncoding } from './image.dto.js';
 import type { RunLengthMask } from './segmentation.dto.js';
 
 export interface CollectionRequest {
-  /** Model whose vectors the collection holds; default: the server's. It never changes. */
+  /** Model whose vectors the collection holds; default: the server's. Re-embedding changes it. */
   model?: string;
   /**
    * HNSW: links per node. Default 16.
@@ -26,6 +26,66 @@ export interface CollectionRequest {
    * @maximum 4096
    */
   ef?: number;
+  /** What is kept of an image beside its vector: the original, a thumbnail alone, or nothing. Default `original`. */
+  content?: ContentChoiceName;
+  /** Whether a thumbnail is kept. Default true, but false for content `none`; content `thumbnail` needs it. */
+  thumbnails?: boolean;
+}
+
+export type ContentChoiceName = 'original' | 'thumbnail' | 'none';
+
+/**
+ * What may change of a collection. `content` and `thumbnails` hold for images stored from now on; what is there stays.
+ * `m` and `efConstruction` never change; the model changes by `POST .../reembed`.
+ */
+export interface AlterCollectionRequest {
+  /**
+   * HNSW: candidates kept while searching.
+   * @isInt
+   * @minimum 1
+   * @maximum 4096
+   */
+  ef?: number;
+  /** What is kept of an image beside its vector. */
+  content?: ContentChoiceName;
+  /** Whether a thumbnail is kept; where only `content` is given, it takes that one's default. */
+  thumbnails?: boolean;
+  /** Never changes: any value but the collection's is refused. */
+  m?: number;
+  /** Never changes: any value but the collection's is refused. */
+  efConstruction?: number;
+  /** Changes by re-embedding: any value but the collection's is refused. */
+  model?: string;
+}
+
+export interface ReembedRequest {
+  /** Name of the model to change to. */
+  model: string;
+  /** Delete the images whose original is not kept, instead of refusing. Default false. */
+  dropMissing?: boolean;
+}
+
+/** A model that a collection is being re-embedded to. */
+export interface ReembeddingTarget {
+  model: string;
+  modelFingerprint: string;
+  dimension: number;
+}
+
+export interface AliasRequest {
+  /** Name of a collection. */
+  collection: string;
+}
+
+/** A second name of a collection. */
+export interface AliasResource {
+  name: string;
+  collection: string;
+}
+
+export interface AliasListResponse {
+  /** In ascending order of name. */
+  aliases: AliasResource[];
 }
 
 export interface CollectionResource {
@@ -40,6 +100,12 @@ export interface CollectionResource {
   m: number;
   efConstruction: number;
   ef: number;
+  /** What is kept of images stored from now on, beside their vectors. */
+  content: ContentChoiceName;
+  /** Whether a thumbnail is kept of them. */
+  thumbnails: boolean;
+  /** There while it is being re-embedded: until the swap everything is of `model`. */
+  reembedding?: ReembeddingTarget;
   /** ISO 8601, UTC. */
   createdAt: string;
 }

@@ -28,6 +28,10 @@ export interface ImageResource {
   height: number;
   /** Size of the original in bytes. */
   bytes: number;
+  /** Whether the original is kept; if not, `.../content` is 404 and a re-embedding needs it again. */
+  hasOriginal: boolean;
+  /** Whether a thumbnail is kept. */
+  hasThumbnail: boolean;
   /** ISO 8601, UTC. */
   createdAt: string;
   /** ISO 8601, UTC. */

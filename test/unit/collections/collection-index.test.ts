@@ -28,7 +28,14 @@ describe('CollectionIndex', () => {
     live.clear();
     nextLabel = 0;
     index = new CollectionIndex({
-      collection: { row: 1, key: 'key', name: 'c', createdAt: '', ...settings({ dimension: DIMENSION }) },
+      collection: {
+        row: 1,
+        key: 'key',
+        name: 'c',
+        side: 0,
+        createdAt: '',
+        ...settings({ dimension: DIMENSION }),
+      },
       files: new GraphFiles(folder),
       exactBelow: 1,
       saveGraphEvery: 1_000_000,

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AlterableSettings, CollectionSettings } from '#dino/collections/collection-store.js';
+import { image, newCollection, settings } from './collection-fixtures.js';
+import type { OpenStore, StoreUnderTest } from './collection-fixtures.js';
+
+export function describeContent(openStore: OpenStore): void {
+  describe('what is kept of images', () => {
+    let under: StoreUnderTest;
+    beforeAll(async () => {
+      under = await openStore();
+    });
+    afterAll(() => under.dispose());
+
+    const choices: [Partial<CollectionSettings>, original: boolean, thumbnail: boolean][] = [
+      [{ content: 'original', thumbnails: true }, true, true],
+      [{ content: 'original', thumbnails: false }, true, false],
+      [{ content: 'thumbnail', thumbnails: true }, false, true],
+      [{ content: 'none', thumbnails: false }, false, false],
+    ];
+    it.each(choices)('with %o: original %s, thumbnail %s', async (choice, original, thumbnail) => {
+      const name = await newCollection(under, choice);
+      const given = image('a', [1, 0, 0, 0]);
+      await under.store.putImages(name, [thumbnail ? given : { ...given, thumbnail: undefined }]);
+      await under.reopen();
+      const { store } = under;
+      expect(await store.getCollection(name)).toMatchObject(choice);
+      expect(await store.getImage(name, 'a')).toMatchObject({
+        hasOriginal: original,
+        hasThumbnail: thumbnail,
+        bytes: given.content.length,
+        contentHash: given.contentHash,
+      });
+      for (const [kept, get] of [
+        [original, () => store.getContent(name, 'a')],
+        [thumbnail, () => store.getThumbnail(name, 'a')],
+      ] as const) {
+        if (kept) expect((await get()).contentHash).toBe(given.contentHash);
+        else {
+          await expect(get()).rejects.toMatchObject({
+            code: 'not-found',
+            message: expect.stringMatching(/"a".* is not kept/),
+          });
+        }
+      }
+      const vector = new Float32Array([1, 0, 0, 0]);
+      expect((await store.search(name, { vector, k: 1 }))[0]).toMatchObject({ id: 'a' });
+      expect(await store.countWithoutOriginal(name)).toEqual({
+        count: Number(!original),
+        ids: original ? [] : ['a'],
+      });
+    });
+
+    it('follows an alteration from then on; storing the same again brings back what was not kept', async () => {
+      const name = await newCollection(under);
+      const { store } = under;
+      const first = image('first', [1, 0, 0, 0]);
+      const second = image('second', [0, 1, 0, 0]);
+      await store.putImages(name, [first]);
+      expect(await store.alterCollection(name, { content: 'none' })).toMatchObject({
+        content: 'none',
+        thumbnails: false,
+      });
+      await store.putImages(name, [second]);
+      expect(await store.putImages(name, [first])).toEqual(['unchanged']);
+      expect(await store.getImage(name, 'first')).toMatchObject({ hasOriginal: true, hasThumbnail: true });
+      expect(await store.getImage(name, 'second')).toMatchObject({ hasOriginal: false, hasThumbnail: false });
+
+      expect(await store.alterCollection(name, { content: 'original' })).toMatchObject({ thumbnails: true });
+      expect(await store.putImages(name, [second])).toEqual(['replaced']);
+      expect([...(await store.getContent(name, 'second')).bytes]).toEqual([...second.content]);
+      expect(await store.putImages(name, [second])).toEqual(['unchanged']);
+
+      await store.alterCollection(name, { content: 'thumbnail' });
+      const replaced = image('first', [1, 1, 0, 0], { version: 'new' });
+      await store.putImages(name, [replaced]);
+      await expect(store.getContent(name, 'first')).rejects.toMatchObject({ code: 'not-found' });
+      expect([...(await store.getThumbnail(name, 'first')).bytes]).toEqual([...replaced.thumbnail!]);
+    });
+
+    it('is altered beside ef, which holds for searches from then on and after a restart', async () => {
+      const name = await newCollection(under);
+      const altered = await under.store.alterCollection(name, { ef: 200, thumbnails: false });
+      expect(altered).toMatchObject({ ...settings(), ef: 200, thumbnails: false });
+      await under.reopen();
+      expect(await under.store.getCollection(name)).toEqual(altered);
+      expect(await under.store.alterCollection(name, {})).toEqual(altered);
+    });
+
+    const bad: [changes: Record<string, unknown>, field: string][] = [
+      [{ ef: 0 }, 'ef'],
+      [{ ef: 1.5 }, 'ef'],
+      [{ content: 'all' }, 'content'],
+      [{ thumbnails: 'yes' }, 'thumbnails'],
+      [{ content: 'none', thumbnails: true }, 'thumbnails'],
+      [{ content: 'thumbnail', thumbnails: false }, 'thumbnails'],
+    ];
+    it.each(bad)('refuses %o, and nothing has changed', async (changes, field) => {
+      const name = await newCollection(under);
+      const refusal = { code: 'invalid-request', message: expect.stringContaining(field) };
+      await expect(
+        under.store.alterCollection(name, changes as Partial<AlterableSettings>),
+      ).rejects.toMatchObject(refusal);
+      expect(await under.store.getCollection(name)).toMatchObject(settings());
+      await expect(
+        under.store.createCollection('never', settings(changes as Partial<CollectionSettings>)),
+      ).rejects.toMatchObject(refusal);
+    });
+
+    it('refuses an image without a thumbnail where thumbnails are kept', async () => {
+      const name = await newCollection(under);
+      const without = { ...image('a', [1, 0, 0, 0]), thumbnail: undefined };
+      await expect(under.store.putImages(name, [without])).rejects.toMatchObject({
+        code: 'invalid-request',
+        message: expect.stringMatching(/keeps thumbnails.*"a"/),
+      });
+      expect((await under.store.getCollection(name)).count).toBe(0);
+    });
+  });
+}
