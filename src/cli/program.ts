@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { DinoClientError } from '../client/dino-client-error.js';
 import { ConfigError } from '../config.js';
+import { addAliasesCommand } from './collections/aliases-command.js';
 import { addAttentionCommand } from './attention-command.js';
+import { addCollectionsCommand } from './collections/collections-command.js';
 import { CommandError, OutputClosed } from './command-error.js';
 import { addCosegmentCommand } from './cosegment-command.js';
 import { addEmbedCommand } from './embed-command.js';
@@ -70,6 +72,8 @@ export function createProgram(): Command {
   addModelsCommand(program);
   addTrainCommand(program);
   addEvaluateCommand(program);
+  addCollectionsCommand(program);
+  addAliasesCommand(program);
   addJobsCommand(program);
   addSnapshotsCommand(program);
   return program;

@@ -1,6 +1,7 @@
 import createFetchClient, { type Client } from 'openapi-fetch';
 import { DinoClientError } from './dino-client-error.js';
 import type {
+  Alias,
   AttentionMaps,
   AttentionOptions,
   AttentionPictureOptions,
@@ -8,6 +9,7 @@ import type {
   Classification,
   ClassifyOptions,
   Collection,
+  CollectionChanges,
   CollectionSettings,
   CosegmentationOptions,
   CorrespondenceOptions,
@@ -146,6 +148,44 @@ export class DinoClient {
     const request = { params: { path: { collection } }, body: settings };
     const { data, response } = await this.#call(() => this.#api.PUT('/v1/collections/{collection}', request));
     return { collection: data, created: response.status === 201 };
+  }
+
+  /** Changes the candidates of searches, and what is kept of images stored from now on. */
+  async alterCollection(collection: string, changes: CollectionChanges): Promise<Collection> {
+    const request = { params: { path: { collection } }, body: changes };
+    return (await this.#call(() => this.#api.PATCH('/v1/collections/{collection}', request))).data;
+  }
+
+  /** Starts to give a collection another model; `waitForJob` waits for it. */
+  async reembedCollection(
+    collection: string,
+    model: string,
+    { dropMissing }: { dropMissing?: boolean } = {},
+  ): Promise<Job> {
+    const request = { params: { path: { collection } }, body: { model, dropMissing } };
+    return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/reembed', request))).data;
+  }
+
+  async listAliases(): Promise<Alias[]> {
+    return (await this.#call(() => this.#api.GET('/v1/aliases'))).data.aliases;
+  }
+
+  async getAlias(alias: string): Promise<Alias> {
+    const params = { path: { alias } };
+    return (await this.#call(() => this.#api.GET('/v1/aliases/{alias}', { params }))).data;
+  }
+
+  /** Makes a name stand for a collection, whatever it stood for. */
+  async putAlias(alias: string, collection: string): Promise<{ alias: Alias; created: boolean }> {
+    const request = { params: { path: { alias } }, body: { collection } };
+    const { data, response } = await this.#call(() => this.#api.PUT('/v1/aliases/{alias}', request));
+    return { alias: data, created: response.status === 201 };
+  }
+
+  /** The collection stays. */
+  async deleteAlias(alias: string): Promise<void> {
+    const params = { path: { alias } };
+    await this.#call(() => this.#api.DELETE('/v1/aliases/{alias}', { params }));
   }
 
   async deleteCollection(collection: string): Promise<void> {

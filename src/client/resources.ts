@@ -2,12 +2,14 @@ import type { components } from './schema.js';
 
 type Schemas = components['schemas'];
 
+export type Alias = Schemas['AliasResource'];
 /** With a row of numbers per head. */
 export type FoundCosegmentation = Schemas['CosegmentationResponse'];
 export type AttentionMaps = Omit<Schemas['AttentionResponse'], 'attention'> & { attention: number[][] };
 export type BatchResult = Schemas['BatchResult'];
 export type Classification = Schemas['ClassifyResponse'];
 export type Collection = Schemas['CollectionResource'];
+export type CollectionChanges = Schemas['AlterCollectionRequest'];
 export type CollectionSettings = Schemas['CollectionRequest'];
 export type Correspondences = Schemas['CorrespondenceResponse'];
 export type Explanation = Schemas['ExplainResponse'];

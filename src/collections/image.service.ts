@@ -85,7 +85,7 @@ export class ImageService {
     const prepared = await Promise.all(images.map(prepare));
     const ids = prepared.flatMap((image) => ('error' in image ? [] : [image.id]));
     const present = new Map(
-      (await this.#store.findImages(collectionName, [...new Set(ids)])).map((image) => [image.id, image]),
+      (await this.#store.findImages(collection.name, [...new Set(ids)])).map((image) => [image.id, image]),
     );
 
     const firstUse = new Map<string, PreparedImage>();
@@ -95,7 +95,7 @@ export class ImageService {
     const changed = [...firstUse.values()].filter(
       (image) => !isStored(image, present.get(image.id), collection),
     );
-    const outcomes = await this.#makeAndWrite({ name: collectionName, collection, model }, changed, signal);
+    const outcomes = await this.#makeAndWrite({ collection, model }, changed, signal);
     return prepared.map((image) => {
       if ('error' in image) return image;
       const first = firstUse.get(image.id)!;
@@ -140,7 +140,7 @@ export class ImageService {
       Promise.all(images.map((image) => this.#make(image, place, signal))),
     );
     const good = made.filter((image): image is NewImage => !(image instanceof DinoError));
-    const written = good.length === 0 ? [] : await this.#store.putImages(place.name, good);
+    const written = good.length === 0 ? [] : await this.#store.putImages(place.collection.name, good);
     const results = new Map<string, PutResult>(good.map(({ id }, i) => [id, { id, status: written[i]! }]));
     made.forEach((image, i) => {
       const { id } = images[i]!;
@@ -183,8 +183,6 @@ export class ImageService {
 }
 
 interface Place {
-  /** As the caller gave it: an alias may stand for another collection by now. */
-  readonly name: string;
   readonly collection: Collection;
   readonly model: Model;
 }

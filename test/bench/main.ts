@@ -11,6 +11,7 @@ const VERBS = {
   writes: 'writes per second to the store, one by one and sharing commits, at 1, 8 and 64 writers',
   search:
     'recall under filters of every selectivity, and searches over HTTP beside the bare call of the graph',
+  contents: 'originals of 1 MB in the database or in files beside it: writing, reading, size',
   regions: 'what stands for a region of a photo in a search: nearest of the same class',
 };
 

@@ -10,9 +10,9 @@ import { drawSmallScenes, makeFolder, writeInto, writeScenes, writeTar } from '.
 const page = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8');
 const examples = [...page.matchAll(/```sh\n([^]*?)```/g)]
   .flatMap(([, block]) => block!.trim().split('\n'))
-  // One runs until it is stopped, another needs the network, and those of training need PyTorch: the tests of
+  // One runs until it is stopped, another needs the network, one a model whose vectors have a direction, and those of training need PyTorch: the tests of
   // scripts/ run them.
-  .filter((line) => !/^npx dino (serve|train|evaluate) /.test(line))
+  .filter((line) => !/^npx dino (serve|train|evaluate|collections reembed) /.test(line))
   .filter((line) => line !== 'npx dino models pull dino-vits16');
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).error === undefined;
@@ -59,7 +59,17 @@ function parse(line: string): string[] {
 describe('the examples of docs/cli.md', () => {
   it('are there for every command', () => {
     expect(examples.length).toBeGreaterThanOrEqual(12);
-    for (const command of ['import', 'search', 'embed', 'mask', 'attention', 'models']) {
+    for (const command of [
+      'import',
+      'search',
+      'embed',
+      'mask',
+      'attention',
+      'models',
+      'collections',
+      'aliases',
+      'jobs',
+    ]) {
       expect(examples.some((line) => line.startsWith(`npx dino ${command} `))).toBe(true);
     }
   });

@@ -74,7 +74,7 @@ export function describeContent(openStore: OpenStore): void {
       const replaced = image('first', [1, 1, 0, 0], { version: 'new' });
       await store.putImages(name, [replaced]);
       await expect(store.getContent(name, 'first')).rejects.toMatchObject({ code: 'not-found' });
-      expect([...(await store.getThumbnail(name, 'first')).bytes]).toEqual([...replaced.thumbnail!]);
+      expect([...(await store.getThumbnail(name, 'first')).bytes]).toEqual([...replaced.thumbnail]);
     });
 
     it('is altered beside ef, which holds for searches from then on and after a restart', async () => {
