@@ -152,7 +152,8 @@ async function put(
 ): Promise<number | undefined> {
   const store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 2 ** 40 });
   const settings = { model: 'bench', modelFingerprint: '0'.repeat(64), dimension, m: M, ef: EF };
-  await store.createCollection('c', { ...settings, efConstruction: EF_CONSTRUCTION });
+  const kept = { content: 'original', thumbnails: true } as const;
+  await store.createCollection('c', { ...settings, ...kept, efConstruction: EF_CONSTRUCTION });
   const there = (await store.indexStatus('c')).vectors;
   const started = performance.now();
   for (let from = there; from < size && performance.now() < deadline; from += PUT_BATCH) {
