@@ -31,6 +31,10 @@ export interface CollectionSettings extends AlterableSettings {
   readonly efConstruction: number;
 }
 
+/** Settings as they are given: content is `original` unless it is said, thumbnails as the content has them. */
+export type GivenSettings = Omit<CollectionSettings, 'content' | 'thumbnails'> &
+  Partial<Pick<CollectionSettings, 'content' | 'thumbnails'>>;
+
 /** A model as the store knows it. */
 export type ModelIdentity = Pick<CollectionSettings, 'model' | 'modelFingerprint' | 'dimension'>;
 
@@ -263,7 +267,7 @@ export interface CollectionStore {
   /** Creates the collection, or returns the one that is there. @throws conflict when it is there with other settings */
   createCollection(
     name: string,
-    settings: CollectionSettings,
+    settings: GivenSettings,
   ): Promise<{ collection: Collection; created: boolean }>;
   /** @throws not-found */
   getCollection(name: string): Promise<Collection>;

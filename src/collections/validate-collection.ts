@@ -40,7 +40,7 @@ export function validateSettings(settings: unknown): CollectionSettings {
     m: checkInteger(settings['m'], 'm', 2, 64),
     efConstruction: checkInteger(settings['efConstruction'], 'efConstruction', 8, 800),
     ef: checkInteger(settings['ef'], 'ef', 1, 4096),
-    ...checkContent(settings['content'], settings['thumbnails']),
+    ...checkContent(settings['content'] ?? 'original', settings['thumbnails']),
   };
 }
 

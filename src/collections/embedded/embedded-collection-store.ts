@@ -5,7 +5,7 @@ import type {
   Alias,
   AlterableSettings,
   Collection,
-  CollectionSettings,
+  GivenSettings,
   CollectionStore,
   FacetQuery,
   Facets,
@@ -101,7 +101,7 @@ export class EmbeddedCollectionStore implements CollectionStore {
 
   async createCollection(
     name: string,
-    settings: CollectionSettings,
+    settings: GivenSettings,
   ): Promise<{ collection: Collection; created: boolean }> {
     return this.thread.call('createCollection', [validateCollectionName(name), validateSettings(settings)]);
   }
