@@ -215,6 +215,53 @@ export interface Diversity {
   readonly candidates?: number;
 }
 
+export interface DuplicateQuery {
+  /** Cosine from which two images are near-duplicates, 0..1. */
+  readonly threshold: number;
+  /** Only among the images that match. */
+  readonly filter?: Filter;
+  /**
+   * true: every image is compared with every other; false: each is searched for its neighbours by the
+   * index, which may miss a pair as a search may; undefined: the store decides by the number of images.
+   */
+  readonly exact?: boolean;
+  /** Pairs given, the most similar, 0..100,000; the groups are of all pairs. */
+  readonly maxPairs: number;
+}
+
+export interface DuplicateOptions {
+  readonly signal?: AbortSignal;
+  /** Told how many images have been compared, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface DuplicatePair {
+  /** The id that comes first. */
+  readonly a: string;
+  readonly b: string;
+  /** Cosine. */
+  readonly score: number;
+}
+
+/** Images connected by pairs: each is a near-duplicate of another one, not of all. */
+export interface DuplicateGroup {
+  /** Two or more, in ascending order. */
+  readonly ids: string[];
+  /** Best first. */
+  readonly pairs: DuplicatePair[];
+}
+
+export interface DuplicateReport {
+  /** Images that were compared. */
+  readonly images: number;
+  /** Largest first; equal sizes in ascending order of the first id. */
+  readonly groups: DuplicateGroup[];
+  /** Pairs there are, given or not. */
+  readonly pairs: number;
+  /** Whether every image was compared with every other. */
+  readonly exact: boolean;
+}
+
 export interface FacetQuery {
   /** Metadata field. */
   readonly field: string;
@@ -355,6 +402,18 @@ export interface CollectionStore {
   countImages(collection: string, filter?: Filter): Promise<number>;
   /** Values of a metadata field with the number of images that have them; a list counts for each different element. */
   facets(collection: string, query: FacetQuery): Promise<Facets>;
+
+  /**
+   * Near-duplicates among the images that are there when it begins; those replaced or deleted meanwhile
+   * are left out. Other calls go on in the meantime.
+   *
+   * @throws what the signal was aborted with; not-found also when the collection is deleted meanwhile
+   */
+  findDuplicates(
+    collection: string,
+    query: DuplicateQuery,
+    options?: DuplicateOptions,
+  ): Promise<DuplicateReport>;
 
   /** Saves derived data and closes the files. Nothing may be called afterwards. */
   close(): Promise<void>;

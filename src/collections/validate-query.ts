@@ -1,7 +1,7 @@
 import { checkInteger, isPlainObject, refuse, show } from './input-checks.js';
 import { validateFilter } from './validate-filter.js';
 import { validateFieldName } from './validate-image.js';
-import type { Diversity, FacetQuery, ListQuery, SearchQuery } from './collection-store.js';
+import type { Diversity, DuplicateQuery, FacetQuery, ListQuery, SearchQuery } from './collection-store.js';
 
 export const MAX_LIST_LIMIT = 1000;
 export const MAX_K = 1000;
@@ -12,6 +12,7 @@ export const MAX_COMPARED = 1000;
 export const MAX_GROUP_SIZE = 100;
 export const MAX_GROUPED_HITS = 10_000;
 export const MAX_FACET_VALUES = 1000;
+export const MAX_PAIRS = 100_000;
 export const MAX_EF = 4096;
 export const MAX_EXCLUDED_IDS = 10_000;
 
@@ -80,6 +81,19 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
     filter: query.filter === undefined ? undefined : validateFilter(query.filter),
     minScore,
     excludeIds: excludeIds as string[],
+  };
+}
+
+/** @throws invalid-request */
+export function validateDuplicateQuery(query: DuplicateQuery): DuplicateQuery {
+  const { exact } = query;
+  if (exact !== undefined && typeof exact !== 'boolean')
+    refuse(`exact must be true or false, but it is ${show(exact)}.`);
+  return {
+    threshold: checkNumber(query.threshold, 'threshold', 0, 1),
+    filter: query.filter === undefined ? undefined : validateFilter(query.filter),
+    exact,
+    maxPairs: checkInteger(query.maxPairs, 'maxPairs', 0, MAX_PAIRS),
   };
 }
 

@@ -5,6 +5,7 @@ import { AttentionController } from './controllers/attention.controller.js';
 import { CollectionsController } from './controllers/collections.controller.js';
 import { CorrespondencesController } from './controllers/correspondences.controller.js';
 import { CosegmentationController } from './controllers/cosegmentation.controller.js';
+import { DuplicatesController } from './controllers/duplicates.controller.js';
 import { EmbeddingsController } from './controllers/embeddings.controller.js';
 import { ExplainController } from './controllers/explain.controller.js';
 import { FacetsController } from './controllers/facets.controller.js';
@@ -56,6 +57,7 @@ export function createControllers({ config, store, jobs, services }: AppParts): 
     [AliasesController, () => new AliasesController(services.collections)],
     [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],
     [SearchController, () => new SearchController({ search: services.search, images, maxImagesPerRequest })],
+    [DuplicatesController, () => new DuplicatesController({ store, jobs })],
     [FacetsController, () => new FacetsController(store)],
   ]);
   return {

@@ -3,6 +3,7 @@ import type { OpenStore } from './collection-fixtures.js';
 import { describeAliases } from './collection-store-aliases.js';
 import { describeCollections } from './collection-store-collections.js';
 import { describeContent } from './collection-store-content.js';
+import { describeDuplicates } from './collection-store-duplicates.js';
 import { describeFacets } from './collection-store-facets.js';
 import { describeImages } from './collection-store-images.js';
 import { describeInput } from './collection-store-input.js';
@@ -28,5 +29,6 @@ export function describeCollectionStore(name: string, openStore: OpenStore): voi
     describeAliases(openStore);
     describeContent(openStore);
     describeReembedding(openStore);
+    describeDuplicates(openStore);
   });
 }

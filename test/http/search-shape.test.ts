@@ -244,3 +244,23 @@ describe('bad input', () => {
     },
   );
 });
+
+describe('near-duplicates', () => {
+  it('are found by a job that can be watched', async () => {
+    const started = await service.call('POST', `${C}/duplicates`, { json: { threshold: 0.9999 } });
+    expect(started.status).toBe(202);
+    expect(started.body).toMatchObject({ kind: 'duplicates', collection: 'scenes' });
+    const path = started.headers['location']!;
+    await service.jobs.finished(started.body.id);
+    const { body } = await service.call('GET', path);
+    expect(body).toMatchObject({ state: 'succeeded', done: scenes.length + 1, total: scenes.length + 1 });
+    expect(body.result).toMatchObject({ images: scenes.length + 1, exact: true });
+    expect(body.result.groups.map(({ ids }: { ids: string[] }) => ids)).toContainEqual(['copy', idOf(0)]);
+  });
+
+  it('are refused where the request is not good, or the collection is not there', async () => {
+    for (const json of [{ threshold: 1.5 }, { maxPairs: -1 }, { filter: {} }, { exact: 1 }, { near: 1 }])
+      expect((await service.call('POST', `${C}/duplicates`, { json })).status).toBe(400);
+    expect((await service.call('POST', '/v1/collections/nobody/duplicates')).status).toBe(404);
+  });
+});

@@ -7,6 +7,9 @@ import type {
   Collection,
   GivenSettings,
   CollectionStore,
+  DuplicateOptions,
+  DuplicateQuery,
+  DuplicateReport,
   FacetQuery,
   Facets,
   FinishOutcome,
@@ -36,7 +39,12 @@ import {
 } from '../validate-collection.js';
 import { encodePatch, validateImageId, validateNewImage } from '../validate-image.js';
 import { validateFilter } from '../validate-filter.js';
-import { validateFacetQuery, validateListQuery, validateSearchQuery } from '../validate-query.js';
+import {
+  validateDuplicateQuery,
+  validateFacetQuery,
+  validateListQuery,
+  validateSearchQuery,
+} from '../validate-query.js';
 import type { IndexStatus } from './collection-index.js';
 import { EngineThread } from './engine-thread.js';
 import type { CommitCounts } from './group-commit.js';
@@ -253,6 +261,26 @@ export class EmbeddedCollectionStore implements CollectionStore {
 
   async facets(collection: string, query: FacetQuery): Promise<Facets> {
     return this.thread.call('facets', [validateCollectionName(collection), validateFacetQuery(query)]);
+  }
+
+  async findDuplicates(
+    collection: string,
+    query: DuplicateQuery,
+    { signal, onProgress }: DuplicateOptions = {},
+  ): Promise<DuplicateReport> {
+    const name = validateCollectionName(collection);
+    const scan = await this.thread.call('startDuplicates', [name, validateDuplicateQuery(query)]);
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const { done, total, report } = await this.thread.call('stepDuplicates', [name, scan]);
+        onProgress?.(done, total);
+        if (report !== undefined) return report;
+      }
+    } finally {
+      // Where the store was closed meanwhile, nothing is left to end.
+      await this.thread.call('endDuplicates', [scan]).catch(() => undefined);
+    }
   }
 
   /** What is derived from a collection and how complete it is; for metrics. @throws not-found */

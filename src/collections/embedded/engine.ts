@@ -8,6 +8,7 @@ import type {
   AlterableSettings,
   Collection,
   CollectionSettings,
+  DuplicateQuery,
   FacetQuery,
   Facets,
   FinishOutcome,
@@ -35,6 +36,7 @@ import { Aliases } from './aliases.js';
 import { blobChecksum } from './blob-checksum.js';
 import { CollectionIndex } from './collection-index.js';
 import type { IndexStatus } from './collection-index.js';
+import { DuplicateScan, type DuplicateProgress } from './duplicate-scan.js';
 import { GraphFiles } from './graph-files.js';
 import { GroupCommit } from './group-commit.js';
 import type { CommitCounts, Settled } from './group-commit.js';
@@ -66,6 +68,8 @@ export class Engine {
   private readonly collections = new Map<string, OpenCollection>();
   private readonly aliases: Aliases;
   private readonly reembeddings: Reembeddings;
+  private readonly scans = new Map<number, DuplicateScan>();
+  private lastScan = 0;
   private readonly group: GroupCommit;
   private backup: OnlineBackup | undefined;
 
@@ -340,6 +344,26 @@ export class Engine {
 
   facets(name: string, query: FacetQuery): Facets {
     return this.catalog.fields.facets(this.get(name).row.row, query);
+  }
+
+  /** @returns the number by which the scan goes on */
+  startDuplicates(name: string, query: DuplicateQuery): number {
+    this.scans.set(++this.lastScan, new DuplicateScan({ ...this.get(name), catalog: this.catalog }, query));
+    return this.lastScan;
+  }
+
+  stepDuplicates(name: string, scan: number): DuplicateProgress {
+    const found = this.scans.get(scan);
+    if (found === undefined || found.collection.index !== this.get(name).index)
+      throw new DinoError(
+        'not-found',
+        `The collection "${name}" is not the one any more that was looked at.`,
+      );
+    return found.step();
+  }
+
+  endDuplicates(scan: number): void {
+    this.scans.delete(scan);
   }
 
   indexStatus(name: string): IndexStatus {

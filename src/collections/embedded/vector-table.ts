@@ -90,6 +90,22 @@ export class VectorTable {
     return slot;
   }
 
+  /**
+   * For comparing labels with each other, before the next `delete`.
+   *
+   * @param labels all of them there
+   * @returns the cosines of the i-th label with those after it, in their order; valid until the next call
+   */
+  scorer(labels: readonly number[]): (i: number) => Float32Array {
+    const slots = Uint32Array.from(labels, (label) => this.slotOf(label));
+    return (i) => {
+      const others = slots.subarray(i + 1);
+      const scores = this.room(others.length);
+      this.store.score(this.store.read(slots[i]!), others, scores);
+      return scores;
+    };
+  }
+
   /** Cosines of a label with others, in their order; all of them there. */
   similarities(label: number, others: readonly number[]): Float32Array {
     const scores = new Float32Array(others.length);
