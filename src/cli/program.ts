@@ -7,6 +7,7 @@ import { addAttentionCommand } from './attention-command.js';
 import { addCollectionsCommand } from './collections/collections-command.js';
 import { CommandError, OutputClosed } from './command-error.js';
 import { addCosegmentCommand } from './cosegment-command.js';
+import { addDuplicatesCommand } from './duplicates-command.js';
 import { addEmbedCommand } from './embed-command.js';
 import { addImportCommand } from './import-command.js';
 import { addJobsCommand } from './jobs/jobs-command.js';
@@ -65,6 +66,7 @@ export function createProgram(): Command {
   addServeCommand(program);
   addImportCommand(program);
   addSearchCommand(program);
+  addDuplicatesCommand(program);
   addEmbedCommand(program);
   addMaskCommand(program);
   addCosegmentCommand(program);

@@ -13,6 +13,11 @@ interface SearchFlags extends ConnectionOptions {
   readonly k: number;
   readonly filter?: Filter;
   readonly minScore?: number;
+  readonly offset?: number;
+  readonly groupBy?: string;
+  readonly groupSize?: number;
+  readonly diversity?: number;
+  readonly suppressDuplicates?: number;
   readonly json?: boolean;
 }
 
@@ -27,6 +32,15 @@ export function addSearchCommand(program: Command): void {
     .option('-k <n>', 'neighbours wanted', integer(1, 1000), 10)
     .option('--filter <json>', 'condition on metadata', filter)
     .option('--min-score <cosine>', 'least cosine similarity', decimal(-1, 1))
+    .option('--offset <n>', 'hits left out from the top, for the next page', integer(0, 10_000))
+    .option('--group-by <field>', 'the best images for each value of a metadata field')
+    .option('--group-size <n>', 'images of each group; default 1', integer(1, 100))
+    .option(
+      '--diversity <lambda>',
+      'images that differ: 1 is plain order, 0 as different as can be',
+      decimal(0, 1),
+    )
+    .option('--suppress-duplicates <cosine>', 'leave out copies of better hits', decimal(0, 1))
     .option('--json', "print the server's answer as JSON");
   addConnectionOptions(command)
     .addHelpText('after', EXAMPLES)
@@ -37,27 +51,31 @@ const EXAMPLES = `
 Examples:
   $ dino search cat.jpg --collection holiday -k 5
   $ dino search --id rome/colosseum.jpg --collection holiday --filter '{"field":"class","ne":"rome"}'
+  $ dino search cat.jpg --collection holiday --group-by class --suppress-duplicates 0.98
 `;
 
 async function search(image: string | undefined, flags: SearchFlags): Promise<void> {
   const query = await queryOf(image, flags.id);
-  const { k, minScore } = flags;
+  const { k, minScore, offset, groupBy, groupSize, suppressDuplicates, diversity: lambda } = flags;
+  const diversity = lambda === undefined ? undefined : { lambda };
+  const options = { k, minScore, offset, groupBy, groupSize, suppressDuplicates, diversity };
   const answer = await withServer(flags, (client) =>
-    client.search(flags.collection, query, { k, minScore, filter: flags.filter }),
+    client.search(flags.collection, query, { ...options, filter: flags.filter }),
   );
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(answer)}\n`);
     return;
   }
-  const rows = answer.results.map(({ id, score, metadata }, index) => [
-    index + 1,
+  const isGrouped = groupBy !== undefined;
+  const rows = answer.results.map(({ id, score, metadata, group }, index) => [
+    index + 1 + (isGrouped ? 0 : (offset ?? 0)),
     score.toFixed(4),
+    ...(isGrouped ? [String(group)] : []),
     id,
     inWords(metadata),
   ]);
-  process.stdout.write(
-    rows.length === 0 ? 'nothing found\n' : textTable(['rank', 'score', 'id', 'metadata'], rows),
-  );
+  const titles = ['rank', 'score', ...(isGrouped ? ['group'] : []), 'id', 'metadata'];
+  process.stdout.write(rows.length === 0 ? 'nothing found\n' : textTable(titles, rows));
 }
 
 async function queryOf(image: string | undefined, id: string | undefined): Promise<SearchQuery> {

@@ -14,10 +14,12 @@ import type {
   CosegmentationOptions,
   CorrespondenceOptions,
   Correspondences,
+  DuplicateOptions,
   Embeddings,
   EmbeddingsWithTokens,
   Explanation,
   ExplainPictureOptions,
+  Facets,
   FeatureOptions,
   Filter,
   FoundCosegmentation,
@@ -35,6 +37,7 @@ import type {
   Model,
   PutImageResult,
   SearchAnswer,
+  SearchBatchAnswer,
   SearchOptions,
   SearchQuery,
   Snapshot,
@@ -43,6 +46,7 @@ import type {
   UnusableModel,
 } from './resources.js';
 import {
+  batchBody,
   filterText,
   formBody,
   imageBody,
@@ -276,6 +280,41 @@ export class DinoClient {
     const { query: inQuery, ...body } = searchBody(query, options);
     const request = { params: { path: { collection }, query: inQuery }, ...body };
     return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/search', request))).data;
+  }
+
+  /** Several searches at once, 1 to 100: one answer each in order, good or not by itself. */
+  async searchMany(
+    collection: string,
+    searches: readonly (SearchQuery & { readonly options?: SearchOptions })[],
+  ): Promise<SearchBatchAnswer> {
+    const request = { params: { path: { collection } }, ...(await batchBody(searches)) };
+    const send = () => this.#api.POST('/v1/collections/{collection}/search/batch', request);
+    return (await this.#call(send)).data;
+  }
+
+  /** How many images match a filter; all of them without one. */
+  async countImages(collection: string, filter?: Filter): Promise<number> {
+    const request = { params: { path: { collection } }, body: { filter } };
+    const send = () => this.#api.POST('/v1/collections/{collection}/count', request);
+    return (await this.#call(send)).data.count;
+  }
+
+  /** The values of a metadata field with the number of images that have each, most frequent first. */
+  async facets(
+    collection: string,
+    field: string,
+    options: { readonly filter?: Filter; readonly limit?: number } = {},
+  ): Promise<Facets> {
+    const request = { params: { path: { collection } }, body: { field, ...options } };
+    const send = () => this.#api.POST('/v1/collections/{collection}/facets', request);
+    return (await this.#call(send)).data;
+  }
+
+  /** Starts a job that finds near-duplicates; once it has succeeded its `result` is a `DuplicateReport`. */
+  async findDuplicates(collection: string, options: DuplicateOptions = {}): Promise<Job> {
+    const request = { params: { path: { collection } }, body: options };
+    const send = () => this.#api.POST('/v1/collections/{collection}/duplicates', request);
+    return (await this.#call(send)).data;
   }
 
   /** What an image shows, by the weighted vote of its nearest labelled neighbours. */

@@ -1,6 +1,7 @@
 import type {
   ImageBytes,
   ImageSource,
+  NeighbourOptions,
   Region,
   SearchOptions,
   SearchQuery,
@@ -63,11 +64,16 @@ async function toBase64(image: ImageBytes): Promise<string> {
 }
 
 /** A search's query and options: around the bytes of an image, else in JSON. */
-export function searchBody<Options extends SearchOptions>(query: SearchQuery, options: Options) {
+export function searchBody<Options extends NeighbourOptions & Pick<SearchOptions, 'diversity'>>(
+  query: SearchQuery,
+  options: Options,
+) {
   if ('image' in query && !isStored(query.image)) {
     const { image, region, regionVector } = query;
     const inQuery = { region: region && JSON.stringify(region), regionVector };
-    return { query: { ...options, filter: filterText(options.filter), ...inQuery }, ...rawBody(image) };
+    const { diversity } = options;
+    const asText = { filter: filterText(options.filter), diversity: diversity && JSON.stringify(diversity) };
+    return { query: { ...options, ...asText, ...inQuery }, ...rawBody(image) };
   }
   return { query: undefined, body: { ...options, ...jsonQuery(query) } };
 }
@@ -84,6 +90,17 @@ function jsonQuery(query: SearchQuery) {
 
 function mutable(region: Region) {
   return 'bbox' in region ? { bbox: [...region.bbox] } : { mask: region.mask };
+}
+
+/** Several queries with their options, in JSON. */
+export async function batchBody(searches: readonly (SearchQuery & { readonly options?: SearchOptions })[]) {
+  const queries = searches.map(async ({ options, ...query }) => {
+    if (!('image' in query) || isStored(query.image)) return { ...options, ...jsonQuery(query) };
+    const image = await toBase64(query.image);
+    const { region, regionVector } = query;
+    return { ...options, image, region: region && mutable(region), regionVector };
+  });
+  return { body: { queries: await Promise.all(queries) } };
 }
 
 /** A filter in a query string. */

@@ -24,6 +24,8 @@ export type Model = Schemas['ModelResource'];
 export type PutImageResult = Schemas['PutImageResponse'];
 export type SearchAnswer = Schemas['SearchResponse'];
 export type SearchResult = Schemas['SearchResult'];
+export type SearchBatchAnswer = Schemas['SearchBatchResponse'];
+export type Facets = Schemas['FacetResponse'];
 export type UnusableModel = Schemas['UnusableModel'];
 export type Snapshot = Schemas['SnapshotResource'];
 export type SnapshotVerification = Schemas['SnapshotVerification'];
@@ -70,6 +72,44 @@ export interface NeighbourOptions {
 export interface SearchOptions extends NeighbourOptions {
   /** Cosine similarity below which nothing is returned, -1..1. */
   readonly minScore?: number;
+  /** Hits, or groups, left out from the top; `offset + k` is at most 10,000. Default 0. */
+  readonly offset?: number;
+  /** Cosine, 0..1, from which a hit is a copy of a better one and left out. */
+  readonly suppressDuplicates?: number;
+  /** Hits that differ from each other (MMR); not with `groupBy`. */
+  readonly diversity?: { readonly lambda?: number; readonly candidates?: number };
+  /** Metadata field: `k` groups of images with one value of it. */
+  readonly groupBy?: string;
+  /** Hits of each group, 1..100; default 1. */
+  readonly groupSize?: number;
+  /** Give the hits' vectors: as numbers, or as base64 of little-endian float32. */
+  readonly withVectors?: 'float' | 'base64';
+}
+
+export interface DuplicateOptions {
+  /** Cosine from which two images are near-duplicates, 0..1; default 0.95. */
+  readonly threshold?: number;
+  /** Only among the images that match. */
+  readonly filter?: Filter;
+  /** true: compare all pairs; false: search by the graph; default: true up to 20,000 images. */
+  readonly exact?: boolean;
+  /** Pairs given at most, the most similar; default 1000. */
+  readonly maxPairs?: number;
+}
+
+/** The result of a job `duplicates`. */
+export interface DuplicateReport {
+  /** Images that were compared. */
+  readonly images: number;
+  /** Images connected by pairs, largest group first. */
+  readonly groups: readonly {
+    readonly ids: readonly string[];
+    readonly pairs: readonly { readonly a: string; readonly b: string; readonly score: number }[];
+  }[];
+  /** Pairs there are, given or not. */
+  readonly pairs: number;
+  /** Whether all pairs were compared. */
+  readonly exact: boolean;
 }
 
 export interface ClassifyOptions extends NeighbourOptions {

@@ -45,6 +45,28 @@ async function refusal(call: Promise<unknown>): Promise<DinoClientError> {
 }
 
 describe('the client', () => {
+  it('searches in batches and with every option, counts values, and finds near-duplicates', async () => {
+    const image = scenes[0]!.bytes;
+    const options = { k: 3, groupBy: 'class', diversity: undefined, withVectors: 'base64' } as const;
+    const alone = await client.search('filled', { image }, options);
+    expect(alone.results[0]).toMatchObject({ id: '0', group: scenes[0]!.className });
+    const { answers } = await client.searchMany('filled', [
+      { image, options },
+      { id: 'nobody' },
+      { id: '0', options: { k: 2, diversity: { lambda: 0.3 } } },
+    ]);
+    expect(answers[0]!.results.map(({ id }) => id)).toEqual(alone.results.map(({ id }) => id));
+    expect(answers[1]!.error?.status).toBe(404);
+    expect(answers[2]!.results).toHaveLength(2);
+    const varied = await client.search('filled', { image }, { diversity: { lambda: 0.3 }, offset: 1 });
+    expect(varied.results.map(({ id }) => id)).not.toContain('0');
+    const { values, total } = await client.facets('filled', 'class', { limit: 1 });
+    expect([values, total]).toEqual([[{ value: expect.any(String), count: 2 }], scenes.length]);
+    expect(await client.countImages('filled', { field: 'class', eq: values[0]!.value })).toBe(2);
+    const job = await client.waitForJob((await client.findDuplicates('filled', { threshold: 0 })).id);
+    expect(job).toMatchObject({ state: 'succeeded', result: { images: scenes.length, exact: true } });
+  });
+
   it('gives the tokens of the patches beside the embeddings', async () => {
     const images = [scenes[0]!.bytes, scenes[1]!.bytes];
     const { vectors, tokens } = await client.embedWithTokens(images, { size: 64 });

@@ -33,9 +33,10 @@ export class DuplicatesController extends Controller {
     const { threshold = 0.95, filter, exact, maxPairs = 1000 } = body ?? {};
     const query = { threshold, exact, maxPairs, filter: filter && validateFilter(filter) };
     await this.#store.getCollection(collection);
-    const job = this.#jobs.start('duplicates', { collection }, async ({ signal, report }) => ({
-      ...(await this.#store.findDuplicates(collection, query, { signal, onProgress: report })),
-    }));
+    const job = this.#jobs.start('duplicates', { collection }, async (job) => {
+      const onProgress = (done: number, total: number) => job.report(done, total);
+      return { ...(await this.#store.findDuplicates(collection, query, { signal: job.signal, onProgress })) };
+    });
     return acceptJob(this, job);
   }
 }
