@@ -4,6 +4,87 @@
  */
 
 export interface paths {
+    "/v1/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the snapshots */
+        get: operations["listSnapshots"];
+        put?: never;
+        /**
+         * Make a snapshot
+         * @description Starts a job that copies all collections as they are at one moment, while reads and writes go on, and checks every
+         *     byte of the copy. Its result is `{"snapshot": id}`; it fails where the database is damaged or the disk is full.
+         */
+        post: operations["createSnapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/snapshots/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Describe a snapshot */
+        get: operations["getSnapshot"];
+        put?: never;
+        post?: never;
+        /** Delete a snapshot */
+        delete: operations["deleteSnapshot"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/snapshots/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download a snapshot
+         * @description A tar file: the database, the graphs, and a manifest with the SHA-256 of each. `Repr-Digest` (RFC 9530) has the
+         *     SHA-256 of the whole; `dino snapshots restore` puts it into a data folder.
+         */
+        get: operations["getSnapshotContent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/snapshots/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify a snapshot
+         * @description Reads a snapshot from end to end and compares it with its checksums.
+         */
+        post: operations["verifySnapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{collection}/search": {
         parameters: {
             query?: never;
@@ -401,6 +482,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/cosegmentation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Common objects of a few images
+         * @description The objects that 2 to 16 images have in common (arXiv:2112.05814): the patches of all images fall into clusters
+         *     together, and those clusters are taken that the CLS token looks at in enough images. The images come in JSON or as
+         *     files of a form.
+         */
+        post: operations["createCosegmentation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/correspondences": {
         parameters: {
             query?: never;
@@ -646,6 +749,84 @@ export interface components {
             instance: string;
             /** @description The fields that are not valid, where the request's form is at fault. */
             errors?: components["schemas"]["InvalidField"][];
+        };
+        /**
+         * @description `succeeded`, `failed` and `cancelled` are final.
+         * @enum {string}
+         */
+        JobStateName: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        /** @description Work that goes on after the request that started it. */
+        JobResource: {
+            id: string;
+            /** @description What it does, e.g. `reembed`. */
+            kind: string;
+            /** @description The collection it works on; null where it is about none. */
+            collection: string | null;
+            state: components["schemas"]["JobStateName"];
+            /**
+             * Format: int32
+             * @description Steps done; most kinds count images.
+             */
+            done: number;
+            /**
+             * Format: double
+             * @description Steps in all; null until that is known.
+             */
+            total: number | null;
+            /** @description ISO 8601, UTC. */
+            createdAt: string;
+            /** @description Null while it waits for its turn. */
+            startedAt: string | null;
+            /** @description Null until its state is final. */
+            finishedAt: string | null;
+            /** @description What it found or did, once it has succeeded; its form is the kind's. */
+            result: {
+                [key: string]: unknown;
+            } | null;
+            /** @description What went wrong, once it has failed. */
+            error: components["schemas"]["Problem"] | (null);
+        };
+        /** @description A collection in a snapshot. */
+        SnapshotCollectionResource: {
+            name: string;
+            /** @description Name of the model whose vectors it holds. */
+            model: string;
+            /**
+             * Format: int32
+             * @description Vector length in elements.
+             */
+            dimension: number;
+            /**
+             * Format: int32
+             * @description Images.
+             */
+            count: number;
+        };
+        /** @description All collections as they were at one moment. */
+        SnapshotResource: {
+            id: string;
+            /** @description ISO 8601, UTC: when it was begun. It holds at least what had been acknowledged by then. */
+            createdAt: string;
+            /**
+             * Format: int32
+             * @description Size of its file in bytes.
+             */
+            bytes: number;
+            /** @description SHA-256 of its file, 64 lower-case hex digits. */
+            sha256: string;
+            collections: components["schemas"]["SnapshotCollectionResource"][];
+        };
+        SnapshotListResponse: {
+            /** @description The latest first. */
+            snapshots: components["schemas"]["SnapshotResource"][];
+        };
+        /** @description What reading a snapshot from end to end has found. */
+        SnapshotVerification: {
+            id: string;
+            /** @description Whether every byte is as it was written. */
+            whole: boolean;
+            /** @description What is wrong; null when it is whole. */
+            problem: string | null;
         };
         /** @description A metadata value: text, number, boolean, or a list of texts or of numbers. */
         MetadataValue: string | number | boolean | string[] | number[];
@@ -1160,7 +1341,7 @@ export interface components {
             name: string;
             supercategory: string;
         };
-        /** @description COCO's annotation file, for one image and one category, as labelling tools import it. */
+        /** @description COCO's annotation file, of one category, as labelling tools import it. */
         CocoDocument: {
             images: components["schemas"]["CocoImage"][];
             annotations: components["schemas"]["CocoAnnotation"][];
@@ -1278,42 +1459,6 @@ export interface components {
              */
             size?: number;
             image: components["schemas"]["ImageReference"];
-        };
-        /**
-         * @description `succeeded`, `failed` and `cancelled` are final.
-         * @enum {string}
-         */
-        JobStateName: "queued" | "running" | "succeeded" | "failed" | "cancelled";
-        /** @description Work that goes on after the request that started it. */
-        JobResource: {
-            id: string;
-            /** @description What it does, e.g. `reembed`. */
-            kind: string;
-            /** @description The collection it works on; null where it is about none. */
-            collection: string | null;
-            state: components["schemas"]["JobStateName"];
-            /**
-             * Format: int32
-             * @description Steps done; most kinds count images.
-             */
-            done: number;
-            /**
-             * Format: double
-             * @description Steps in all; null until that is known.
-             */
-            total: number | null;
-            /** @description ISO 8601, UTC. */
-            createdAt: string;
-            /** @description Null while it waits for its turn. */
-            startedAt: string | null;
-            /** @description Null until its state is final. */
-            finishedAt: string | null;
-            /** @description What it found or did, once it has succeeded; its form is the kind's. */
-            result: {
-                [key: string]: unknown;
-            } | null;
-            /** @description What went wrong, once it has failed. */
-            error: components["schemas"]["Problem"] | (null);
         };
         JobListResponse: {
             /** @description The latest first: all that wait or run, and the latest 100 that finished. */
@@ -1666,6 +1811,128 @@ export interface components {
              */
             maxPairs?: number;
         };
+        CosegmentedImage: {
+            /**
+             * Format: double
+             * @description Size of the image and its masks in px, after EXIF orientation.
+             */
+            width: number;
+            /** Format: double */
+            height: number;
+            /**
+             * @description One mask, of all that the images have in common; none where nothing of it is in this image. Its score is the share
+             *     of the image's saliency that it holds.
+             */
+            masks: components["schemas"]["Mask"][];
+        };
+        CosegmentationResponse: {
+            model: string;
+            /**
+             * Format: double
+             * @description Clusters that the patches of all images fall into.
+             */
+            clusters: number;
+            /** @description In the order of the request. */
+            images: components["schemas"]["CosegmentedImage"][];
+        };
+        CosegmentationOptions: {
+            /** @description Model to use; default: the server's. */
+            model?: string;
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * Format: double
+             * @description The patches fall into one cluster more as long as that brings their mean squared distance below this share of what
+             *     it was, 0..1. Default 0.975, as in the paper's code.
+             */
+            elbow?: number;
+            /**
+             * Format: double
+             * @description A cluster is salient in an image where its patches' mean saliency (attention, from 0 to 1 in each image) is above
+             *     this, 0..1. Default 0.065, as in the paper's code.
+             */
+            saliency?: number;
+            /**
+             * Format: double
+             * @description Share of the images in which a cluster has to be salient to be common, 0..1. Default 0.75, as in the paper's code.
+             */
+            votes?: number;
+            /**
+             * Format: int32
+             * @description Most clusters. Default 14, as in the paper's code.
+             */
+            clusters?: number;
+            /**
+             * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+             * @enum {string}
+             */
+            refine?: "none" | "bilateral";
+            /**
+             * @description How masks are written: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as `data:` URI
+             *     (`png`). With `coco` the whole answer is a COCO annotation file.
+             * @enum {string}
+             */
+            format?: "rle" | "polygon" | "png" | "coco";
+            /**
+             * @description What a `png` shows: `mask` (white on black, the default), `overlay` or `cutout`.
+             * @enum {string}
+             */
+            picture?: "mask" | "overlay" | "cutout";
+        };
+        CosegmentationRequest: {
+            /** @description Model to use; default: the server's. */
+            model?: string;
+            /**
+             * Format: int32
+             * @description Longer side in px at which the model looks at the images; default: the model's (480).
+             */
+            size?: number;
+            /**
+             * Format: double
+             * @description The patches fall into one cluster more as long as that brings their mean squared distance below this share of what
+             *     it was, 0..1. Default 0.975, as in the paper's code.
+             */
+            elbow?: number;
+            /**
+             * Format: double
+             * @description A cluster is salient in an image where its patches' mean saliency (attention, from 0 to 1 in each image) is above
+             *     this, 0..1. Default 0.065, as in the paper's code.
+             */
+            saliency?: number;
+            /**
+             * Format: double
+             * @description Share of the images in which a cluster has to be salient to be common, 0..1. Default 0.75, as in the paper's code.
+             */
+            votes?: number;
+            /**
+             * Format: int32
+             * @description Most clusters. Default 14, as in the paper's code.
+             */
+            clusters?: number;
+            /**
+             * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+             *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+             * @enum {string}
+             */
+            refine?: "none" | "bilateral";
+            /**
+             * @description How masks are written: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as `data:` URI
+             *     (`png`). With `coco` the whole answer is a COCO annotation file.
+             * @enum {string}
+             */
+            format?: "rle" | "polygon" | "png" | "coco";
+            /**
+             * @description What a `png` shows: `mask` (white on black, the default), `overlay` or `cutout`.
+             * @enum {string}
+             */
+            picture?: "mask" | "overlay" | "cutout";
+            /** @description The images. */
+            images: components["schemas"]["ImageReference"][];
+        };
         /** @description An image and how the model looked at it. */
         LookedAtImage: {
             /**
@@ -1965,6 +2232,393 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listSnapshots: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotListResponse"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job that makes it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description One is being made already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSnapshotContent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A tar file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verifySnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotVerification"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     search: {
         parameters: {
             query?: {
@@ -3262,6 +3916,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     getImage: {
@@ -3471,6 +4134,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     deleteImage: {
@@ -3530,6 +4202,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3620,6 +4301,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4294,6 +4984,145 @@ export interface operations {
             };
         };
     };
+    createCosegmentation: {
+        parameters: {
+            query?: {
+                /** @description Model to use; default: the server's. */
+                model?: string;
+                /** @description Longer side in px at which the model looks at the images; default: the model's (480). */
+                size?: number;
+                /**
+                 * @description The patches fall into one cluster more as long as that brings their mean squared distance below this share of what
+                 *     it was, 0..1. Default 0.975, as in the paper's code.
+                 */
+                elbow?: number;
+                /**
+                 * @description A cluster is salient in an image where its patches' mean saliency (attention, from 0 to 1 in each image) is above
+                 *     this, 0..1. Default 0.065, as in the paper's code.
+                 */
+                saliency?: number;
+                /** @description Share of the images in which a cluster has to be salient to be common, 0..1. Default 0.75, as in the paper's code. */
+                votes?: number;
+                /** @description Most clusters. Default 14, as in the paper's code. */
+                clusters?: number;
+                /**
+                 * @description How the edges of patches become edges of pixels: not at all (`none`, the default), or by the fast bilateral solver
+                 *     (`bilateral`, arXiv:1511.03296), on up to 1 megapixel.
+                 */
+                refine?: "none" | "bilateral";
+                /**
+                 * @description How masks are written: COCO run lengths (`rle`, the default), rings of corners (`polygon`), or a PNG as `data:` URI
+                 *     (`png`). With `coco` the whole answer is a COCO annotation file.
+                 */
+                format?: "rle" | "polygon" | "png" | "coco";
+                /** @description What a `png` shows: `mask` (white on black, the default), `overlay` or `cutout`. */
+                picture?: "mask" | "overlay" | "cutout";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CosegmentationRequest"];
+                "multipart/form-data": {
+                    images?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description A mask per image */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CosegmentationResponse"] | components["schemas"]["CocoDocument"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model or a stored image is not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or an image is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not an image format, or not a type of body, that the service reads */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The image is damaged */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The model's process ended on the way, and another is started: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     createCorrespondences: {
         parameters: {
             query?: {
@@ -4651,6 +5480,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     deleteCollection: {
@@ -4923,6 +5761,15 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
