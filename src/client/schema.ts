@@ -5563,6 +5563,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The service's disk is full; nothing was changed, and reading goes on */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     alterCollection: {
@@ -5761,15 +5770,6 @@ export interface operations {
             };
             /** @description Something went wrong here */
             500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The service's disk is full; nothing was changed, and reading goes on */
-            507: {
                 headers: {
                     [name: string]: unknown;
                 };
