@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -93,12 +93,20 @@ describe('the data folder', () => {
   });
 
   it('of the first version gets what filters read, from the metadata that is there', async () => {
-    const store = await openWithCollection();
+    await mkdir(dataDir, { recursive: true });
+    const { dimension, m, efConstruction, ef } = settings();
+    edit(`${MIGRATIONS[0]}; PRAGMA user_version = 1;
+      INSERT INTO collections (row, key, name, model, model_fingerprint, dimension, m, ef_construction, ef, next_label, created_at)
+      VALUES (1, 'key', 'c', 'model', '${'0'.repeat(64)}', ${dimension}, ${m}, ${efConstruction}, ${ef}, 2, '2024-05-01T00:00:00.000Z')`);
     const metadata = { class: 'cat', tags: ['a', 'b'], on: true, at: '2024-05-01' };
-    await store.putImages('c', [image('x', EAST, { metadata }), image('y', EAST)]);
-    await store.close();
-    edit(`DROP TRIGGER fields_of_new_image; DROP TRIGGER fields_of_changed_image;
-      DROP TRIGGER fields_of_deleted_image; DROP TABLE fields; PRAGMA user_version = 1`);
+    const vector = Buffer.from(new Float32Array(EAST).buffer).toString('hex');
+    for (const [label, [id, json]] of [
+      ['x', JSON.stringify(metadata)] as const,
+      ['y', '{}'] as const,
+    ].entries()) {
+      edit(`INSERT INTO images VALUES (${label + 1}, 1, '${id}', ${label}, '${json}', '${'0'.repeat(64)}', 'image/jpeg', 1, 1, 1, '', '');
+        INSERT INTO vectors VALUES (${label + 1}, x'${vector}')`);
+    }
     const again = await openStore();
     for (const filter of [
       { field: 'class', eq: 'cat' },
