@@ -10,6 +10,7 @@ import { ReembeddingService } from './collections/reembedding.service.js';
 import { SearchService } from './collections/search.service.js';
 import { SnapshotFolder } from './collections/embedded/snapshots/snapshot-folder.js';
 import { SnapshotService } from './collections/snapshot.service.js';
+import { VectorService } from './collections/vector.service.js';
 import type { Config } from './config.js';
 import { EmbeddingService } from './inference/embedding.service.js';
 import { FeatureExtractor } from './inference/feature-extractor.js';
@@ -110,6 +111,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const images = new ImageService({ store, collections, embeddings, reader });
   const search = new SearchService({ store, collections, embeddings });
   const reembedding = new ReembeddingService({ store, models, embeddings, jobs });
+  const vectors = new VectorService(store);
   const modelService = new ModelService({ store, models });
 
   const app = createApp({
@@ -129,6 +131,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       images,
       search,
       reembedding,
+      vectors,
       models: modelService,
       snapshots: new SnapshotService({ store, folder: snapshotFolder, jobs }),
     },

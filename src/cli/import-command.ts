@@ -16,7 +16,8 @@ interface ImportFlags extends ConnectionOptions {
   readonly collection: string;
   readonly labelField: string;
   readonly model?: string;
-  readonly batch: number;
+  readonly batch?: number;
+  readonly textColumns: string[];
   readonly concurrency: number;
   readonly measure: boolean;
   readonly json?: boolean;
@@ -27,13 +28,17 @@ export function addImportCommand(program: Command): void {
   const command = program
     .command('import')
     .description(
-      'Store the images of folders or WebDataset tar shards in a collection; again: only what is new',
+      'Store the images of folders, WebDataset shards or tables in a collection, or vectors; again: only what is new',
     )
-    .argument('<path...>', 'folders, images, or shards (.tar, .tar.gz, .tgz)')
+    .argument(
+      '<path...>',
+      'folders, images, shards (.tar, .tar.gz, .tgz), tables (.csv, .tsv, .ndjson, .parquet, .npy), or patterns of them',
+    )
     .requiredOption('-c, --collection <name>', 'collection; created where it is not there')
     .option('--label-field <name>', 'metadata field for the class', 'class')
     .option('--model <name>', "model of a collection that is created; default: the server's")
-    .option('--batch <n>', 'images per request', integer(1, 1024), 16)
+    .option('--batch <n>', 'images or vectors per request; default: 16 images, 512 vectors', integer(1, 1024))
+    .option('--text-columns <names...>', 'columns of a CSV that are texts whatever they look like', [])
     .option('--concurrency <n>', 'requests at a time', integer(1, 64), 2)
     .option('--no-measure', 'leave out the share of nearest neighbours of the same class')
     .option('--json', 'print the summary as JSON');
@@ -44,18 +49,21 @@ export function addImportCommand(program: Command): void {
 
 const EXAMPLES = `
 A photo's id is its path in the folder, and its folder's name is its class; in a shard its key, and what .cls and
-.json of that key say.
+.json of that key say; in a table what the columns id, image (a path) or vector, and the others say.
 
 Examples:
   $ dino import ~/photos --collection holiday
   $ dino import shard-*.tar --collection caltech --label-field label
+  $ dino import photos.csv --collection holiday
+  $ dino import vectors.parquet --collection elsewhere --model dino-vits16
 `;
 
 async function runImport(paths: readonly string[], flags: ImportFlags): Promise<void> {
   if (flags.labelField === '') throw usageError('--label-field is empty: give the name of a metadata field');
   const started = performance.now();
   const tally = new ImportTally();
-  const sources = await openSources(paths, flags.labelField);
+  const { labelField, textColumns } = flags;
+  const sources = await openSources(paths, { labelField, textColumns });
   await withServer(flags, async (client) => {
     const { collection, created } = await openCollection(client, flags);
     if (created && flags.json !== true) {

@@ -9,6 +9,7 @@ import { CommandError, OutputClosed } from './command-error.js';
 import { addCosegmentCommand } from './cosegment-command.js';
 import { addDuplicatesCommand } from './duplicates-command.js';
 import { addEmbedCommand } from './embed-command.js';
+import { addExportCommand } from './export-command.js';
 import { addImportCommand } from './import-command.js';
 import { addJobsCommand } from './jobs/jobs-command.js';
 import { addMaskCommand } from './mask-command.js';
@@ -65,6 +66,7 @@ export function createProgram(): Command {
     .addHelpText('after', HELP);
   addServeCommand(program);
   addImportCommand(program);
+  addExportCommand(program);
   addSearchCommand(program);
   addDuplicatesCommand(program);
   addEmbedCommand(program);

@@ -29,6 +29,7 @@ import type {
   ImageBytes,
   ImageSource,
   ImageToStore,
+  ListOptions,
   MaskOptions,
   MaskPictureOptions,
   MatchOptions,
@@ -44,9 +45,11 @@ import type {
   SnapshotVerification,
   StoredImage,
   UnusableModel,
+  VectorToStore,
 } from './resources.js';
 import {
   batchBody,
+  bytesToBase64,
   filterText,
   formBody,
   imageBody,
@@ -223,14 +226,37 @@ export class DinoClient {
       .results;
   }
 
+  /** Stores vectors that were made elsewhere by the collection's model: one result per vector, in order. */
+  async putVectors(collection: string, vectors: readonly VectorToStore[]): Promise<BatchResult[]> {
+    const items = vectors.map(({ id, vector, metadata }) => ({ id, vector: toBase64(vector), metadata }));
+    const request = { params: { path: { collection } }, body: { vectors: items } };
+    return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/vectors', request))).data
+      .results;
+  }
+
   /** Every image of a collection in ascending order of id, fetched in pages. */
-  async *listImages(
+  async *listImages(collection: string, options: ListOptions = {}): AsyncGenerator<StoredImage, void> {
+    yield* this.#list(collection, options);
+  }
+
+  /** The same with their vectors, of unit length. */
+  async *listVectors(
     collection: string,
-    { filter, pageSize = 1000 }: { filter?: Filter; pageSize?: number } = {},
+    options: ListOptions = {},
+  ): AsyncGenerator<{ image: StoredImage; vector: Float32Array }, void> {
+    for await (const { vector, ...image } of this.#list(collection, options, 'base64')) {
+      yield { image, vector: toVector(vector!) };
+    }
+  }
+
+  async *#list(
+    collection: string,
+    { filter, pageSize = 1000 }: ListOptions,
+    withVectors?: 'base64',
   ): AsyncGenerator<StoredImage, void> {
     let cursor: string | undefined;
     do {
-      const query = { cursor, limit: pageSize, filter: filterText(filter) };
+      const query = { cursor, limit: pageSize, filter: filterText(filter), withVectors };
       const params = { path: { collection }, query };
       const send = () => this.#api.GET('/v1/collections/{collection}/images', { params });
       const page = (await this.#call(send)).data;
@@ -503,6 +529,11 @@ function asPng<Request extends object>(request: Request & { headers?: Record<str
     headers: { ...request.headers, Accept: 'image/png' },
     parseAs: 'arrayBuffer',
   } as const;
+}
+
+/** Base64 of little-endian float32. */
+function toBase64(vector: Float32Array): string {
+  return bytesToBase64(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
 }
 
 /** A vector as base64 of little-endian float32, or as numbers. */

@@ -54,9 +54,13 @@ export async function imagesBody<Options extends object>(images: readonly ImageS
 
 async function toBase64(image: ImageBytes): Promise<string> {
   const buffer = image instanceof Blob ? await image.arrayBuffer() : image;
+  return bytesToBase64(new Uint8Array(buffer));
+}
+
+/** For browsers too, which have no `Buffer`. */
+export function bytesToBase64(bytes: Uint8Array): string {
   let text = '';
   // A call takes only so many arguments.
-  const bytes = new Uint8Array(buffer);
   for (let at = 0; at < bytes.length; at += 8192) {
     text += String.fromCharCode(...bytes.subarray(at, at + 8192));
   }

@@ -126,6 +126,21 @@ export interface ImageToStore {
   readonly metadata?: Metadata;
 }
 
+export interface ListOptions {
+  /** A condition on metadata. */
+  readonly filter?: Filter;
+  /** Images per request, 1..1000; default 1000. */
+  readonly pageSize?: number;
+}
+
+/** A vector that was made elsewhere, without its image. */
+export interface VectorToStore {
+  readonly id: string;
+  /** As long as the collection's dimension, of any length but zero. */
+  readonly vector: Float32Array;
+  readonly metadata?: Metadata;
+}
+
 export interface FeatureOptions {
   /** Default: the server's. */
   readonly model?: string;

@@ -85,14 +85,14 @@ export type FinishOutcome =
 export interface StoredImage {
   readonly id: string;
   readonly metadata: Metadata;
-  /** Lower-case hex SHA-256 of the original bytes. */
+  /** Lower-case hex SHA-256 of the original bytes; of the vector, where that came without its image. */
   readonly contentHash: string;
   /** Media type of the original bytes, e.g. `image/jpeg`. */
   readonly mediaType: string;
-  /** Pixels, after EXIF orientation. */
+  /** Pixels, after EXIF orientation; 0 for a vector without its image. */
   readonly width: number;
   readonly height: number;
-  /** Size of the original in bytes. */
+  /** Size of the original in bytes; 0 for a vector without its image. */
   readonly bytes: number;
   /** Whether the original is kept. */
   readonly hasOriginal: boolean;
@@ -119,11 +119,12 @@ export interface NewImage {
   readonly metadata: Metadata;
   readonly contentHash: string;
   readonly mediaType: string;
+  /** Pixels, after EXIF orientation; 0 without `content`. */
   readonly width: number;
   readonly height: number;
-  /** The original bytes; they are kept where the collection's `content` is `original`. */
-  readonly content: Uint8Array;
-  /** A small WebP. Needed where the collection keeps thumbnails. */
+  /** The original bytes, kept where the collection's `content` is `original`; none for a vector without its image. */
+  readonly content?: Uint8Array;
+  /** A small WebP. Needed beside `content` where the collection keeps thumbnails. */
   readonly thumbnail?: Uint8Array;
   /** Any length but zero: the store normalises to unit length. `dimension` finite elements. */
   readonly vector: Float32Array;

@@ -107,9 +107,12 @@ export function validateNewImage(image: NewImage): ImageRecord {
   if (typeof image.mediaType !== 'string' || !MEDIA_TYPE.test(image.mediaType)) {
     refuse(`mediaType ${of} must be a media type such as "image/jpeg", but it is ${show(image.mediaType)}.`);
   }
+  const isVectorAlone = image.content === undefined;
+  if (isVectorAlone && image.thumbnail !== undefined)
+    refuse(`The thumbnail ${of} comes without the image's content.`);
   for (const field of ['content', 'thumbnail'] as const) {
     const bytes: unknown = image[field];
-    if (field === 'thumbnail' && bytes === undefined) continue;
+    if (bytes === undefined) continue;
     if (!(bytes instanceof Uint8Array) || bytes.byteLength === 0) {
       refuse(`${field} ${of} must be bytes (a Uint8Array) and not empty.`);
     }
@@ -121,14 +124,15 @@ export function validateNewImage(image: NewImage): ImageRecord {
   if (modelFingerprint !== undefined && !SHA256.test(modelFingerprint)) {
     refuse(`modelFingerprint ${of} must be a SHA-256 in hex digits, but it is ${show(modelFingerprint)}.`);
   }
+  const [least, most]: [number, number] = isVectorAlone ? [0, 0] : [1, 2 ** 31 - 1];
   return {
     id,
     modelFingerprint,
     metadata: encodeMetadata(image.metadata),
     contentHash: image.contentHash,
     mediaType: image.mediaType,
-    width: checkInteger(image.width, `width ${of}`, 1, 2 ** 31 - 1),
-    height: checkInteger(image.height, `height ${of}`, 1, 2 ** 31 - 1),
+    width: checkInteger(image.width, `width ${of}`, least, most),
+    height: checkInteger(image.height, `height ${of}`, least, most),
     content: image.content,
     thumbnail: image.thumbnail,
     vector,

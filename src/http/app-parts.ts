@@ -5,6 +5,7 @@ import type { ModelService } from '../collections/model.service.js';
 import type { ReembeddingService } from '../collections/reembedding.service.js';
 import type { SearchService } from '../collections/search.service.js';
 import type { SnapshotService } from '../collections/snapshot.service.js';
+import type { VectorService } from '../collections/vector.service.js';
 import type { Config } from '../config.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { JobRunner } from '../jobs/job-runner.js';
@@ -34,6 +35,7 @@ export interface AppParts {
     readonly images: ImageService;
     readonly search: SearchService;
     readonly reembedding: ReembeddingService;
+    readonly vectors: VectorService;
     readonly models: ModelService;
     readonly snapshots: SnapshotService;
   };

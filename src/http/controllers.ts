@@ -15,6 +15,7 @@ import { MasksController } from './controllers/masks.controller.js';
 import { ModelsController } from './controllers/models.controller.js';
 import { SearchController } from './controllers/search.controller.js';
 import { SnapshotsController } from './controllers/snapshots.controller.js';
+import { VectorsController } from './controllers/vectors.controller.js';
 import { ImageInput } from './image-input.js';
 
 /** How each controller is made. One per request, since tsoa keeps the answer's status and headers in it. */
@@ -56,6 +57,7 @@ export function createControllers({ config, store, jobs, services }: AppParts): 
     ],
     [AliasesController, () => new AliasesController(services.collections)],
     [ImagesController, () => new ImagesController({ service: services.images, images, maxImagesPerRequest })],
+    [VectorsController, () => new VectorsController(services.vectors)],
     [SearchController, () => new SearchController({ search: services.search, images, maxImagesPerRequest })],
     [DuplicatesController, () => new DuplicatesController({ store, jobs })],
     [FacetsController, () => new FacetsController(store)],

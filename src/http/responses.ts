@@ -41,3 +41,10 @@ export function encodeVector(vector: Float32Array | undefined, encoding: 'float'
 export function toBase64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
 }
+
+/** The inverse of `toBase64`; undefined where the text is no base64 of whole float32 values. */
+export function fromBase64(text: string): Float32Array | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length % 4 !== 0 || bytes.toString('base64') !== text) return undefined;
+  return new Float32Array(new Uint8Array(bytes).buffer);
+}

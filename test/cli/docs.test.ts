@@ -24,12 +24,23 @@ let server: ServerProcess;
 beforeAll(async () => {
   root = await makeFolder();
   const scenes = await drawSmallScenes(1);
-  await writeScenes(join(root, 'photos'), scenes);
+  const ids = await writeScenes(join(root, 'photos'), scenes);
   await writeInto(root, 'cat.jpg', scenes[0]!.bytes);
   await writeInto(root, 'dog.jpg', scenes[1]!.bytes);
   for (const [index, name] of ['shard-0.tar', 'shard-1.tar'].entries()) {
     await writeTar(join(root, name), [[`${index}.jpg`, scenes[index]!.bytes]]);
   }
+  const [first, second] = ids;
+  await writeInto(
+    root,
+    'photos.csv',
+    `path,code,year\nphotos/${first},007,2020\nphotos/${second},008,2021\n`,
+  );
+  await writeInto(
+    root,
+    'photos.ndjson',
+    `${JSON.stringify({ path: `photos/${first}`, metadata: { year: 2022 } })}\n`,
+  );
   // Networks of zeros, of the published names and shapes.
   await mkdir(join(root, 'mirror'));
   const published = join(root, 'mirror/dino_deitsmall16_pretrain.pth');
@@ -61,6 +72,7 @@ describe('the examples of docs/cli.md', () => {
     expect(examples.length).toBeGreaterThanOrEqual(12);
     for (const command of [
       'import',
+      'export',
       'search',
       'embed',
       'mask',

@@ -69,7 +69,7 @@ export function image(
   id: string,
   vector: readonly number[] | Float32Array,
   { metadata = {}, version = '' }: { metadata?: Metadata; version?: string } = {},
-): NewImage & { readonly thumbnail: Uint8Array } {
+): NewImage & { readonly content: Uint8Array; readonly thumbnail: Uint8Array } {
   const text = `${id} ${version} ${Array.from(vector).join()}`;
   return {
     id,

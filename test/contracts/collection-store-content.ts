@@ -50,6 +50,36 @@ export function describeContent(openStore: OpenStore): void {
       });
     });
 
+    it('is nothing of a vector that comes without its image', async () => {
+      const name = await newCollection(under);
+      const { content, thumbnail, ...rest } = image('alone', [3, 0, 4, 0]);
+      const alone = { ...rest, width: 0, height: 0 };
+      expect(await under.store.putImages(name, [alone])).toEqual(['created']);
+      expect(await under.store.putImages(name, [alone])).toEqual(['unchanged']);
+      await under.reopen();
+      const { store } = under;
+      expect(await store.getImage(name, 'alone')).toMatchObject({
+        hasOriginal: false,
+        hasThumbnail: false,
+        bytes: 0,
+        width: 0,
+        height: 0,
+      });
+      await expect(store.getContent(name, 'alone')).rejects.toMatchObject({ code: 'not-found' });
+      await expect(store.getThumbnail(name, 'alone')).rejects.toMatchObject({ code: 'not-found' });
+      const [hit] = await store.search(name, { vector: new Float32Array([3, 0, 4, 0]), k: 1 });
+      expect(hit).toMatchObject({ id: 'alone' });
+      expect(hit!.score).toBeCloseTo(1, 6);
+
+      for (const wrong of [
+        { ...alone, thumbnail },
+        { ...alone, width: 1 },
+        { ...alone, content, width: 0 },
+      ]) {
+        await expect(store.putImages(name, [wrong])).rejects.toMatchObject({ code: 'invalid-request' });
+      }
+    });
+
     it('follows an alteration from then on; storing the same again brings back what was not kept', async () => {
       const name = await newCollection(under);
       const { store } = under;

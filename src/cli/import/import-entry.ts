@@ -10,8 +10,11 @@ interface Found {
   readonly weight: number;
 }
 
-/** Something that was found in a folder or shard. */
-export type ImportEntry = FoundImage | UnreadableImage | OtherFile;
+/** Something that was found in a folder, shard or table. */
+export type ImportEntry = FoundImage | FoundVector | UnreadableImage | OtherFile;
+
+/** What can be stored. */
+export type FoundItem = FoundImage | FoundVector;
 
 export interface FoundImage extends Found {
   readonly kind: 'image';
@@ -19,6 +22,15 @@ export interface FoundImage extends Found {
   readonly bytes: Uint8Array;
   readonly metadata: Metadata;
   /** Fields of its metadata that a collection can't hold. */
+  readonly leftOut?: readonly string[];
+}
+
+/** A vector that was made elsewhere, without its image. */
+export interface FoundVector extends Found {
+  readonly kind: 'vector';
+  readonly id: string;
+  readonly vector: Float32Array;
+  readonly metadata: Metadata;
   readonly leftOut?: readonly string[];
 }
 

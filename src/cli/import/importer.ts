@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { DinoClientError } from '../../client/dino-client-error.js';
 import type { DinoClient } from '../../client/dino-client.js';
 import type { BatchResult } from '../../client/resources.js';
-import type { FoundImage, ImportEntry } from './import-entry.js';
+import type { FoundImage, FoundItem, FoundVector, ImportEntry } from './import-entry.js';
 import type { ImportTally } from './import-tally.js';
 
 export interface ImportOptions {
@@ -11,8 +11,8 @@ export interface ImportOptions {
   readonly collection: string;
   /** Metadata field of the labels. */
   readonly labelField: string;
-  /** Images per request at most. */
-  readonly batchSize: number;
+  /** Images or vectors per request at most; default 16 images, 512 vectors. */
+  readonly batchSize: number | undefined;
   /** Requests at a time. */
   readonly concurrency: number;
   /** Counted up while the import goes on, so that what was done is known where it fails midway. */
@@ -23,6 +23,8 @@ export interface ImportOptions {
 
 /** A batch is sent as soon as it has so many bytes; half of what a server takes by default. */
 const MAX_BATCH_BYTES = 32 * 1024 * 1024;
+
+const DEFAULT_BATCH: Readonly<Record<FoundItem['kind'], number>> = { image: 16, vector: 512 };
 
 /** Answers that are about what was sent and not about the collection or the server. */
 const BATCH_AT_FAULT = new Set([400, 413, 415, 422]);
@@ -38,7 +40,7 @@ export async function importEntries(
   options: ImportOptions,
 ): Promise<void> {
   const { client, collection, concurrency, tally, labelField } = options;
-  const send = async (batch: FoundImage[]) => ({ batch, results: await putBatch(client, collection, batch) });
+  const send = async (batch: FoundItem[]) => ({ batch, results: await putBatch(client, collection, batch) });
   const sent = Readable.from(batches(entries, options)).map(send, { concurrency });
   for await (const { batch, results } of sent as AsyncIterable<Awaited<ReturnType<typeof send>>>) {
     batch.forEach(({ source, metadata, leftOut = [] }, index) => {
@@ -57,9 +59,9 @@ export async function importEntries(
 async function* batches(
   entries: AsyncIterable<ImportEntry>,
   { batchSize, tally, onProgress }: ImportOptions,
-): AsyncGenerator<FoundImage[], void> {
+): AsyncGenerator<FoundItem[], void> {
   const sources = new Map<string, string>();
-  let batch: FoundImage[] = [];
+  let batch: FoundItem[] = [];
   let bytes = 0;
   for await (const entry of entries) {
     if (entry.kind === 'other') {
@@ -73,36 +75,43 @@ async function* batches(
       onProgress(1, entry.weight);
       continue;
     }
-    if (batch.length > 0 && (batch.length === batchSize || bytes + entry.bytes.length > MAX_BATCH_BYTES)) {
+    const size = sizeOf(entry);
+    const isFull =
+      batch.length === (batchSize ?? DEFAULT_BATCH[entry.kind]) ||
+      bytes + size > MAX_BATCH_BYTES ||
+      batch[0]?.kind !== entry.kind;
+    if (batch.length > 0 && isFull) {
       yield batch;
       batch = [];
       bytes = 0;
     }
     batch.push(entry);
-    bytes += entry.bytes.length;
+    bytes += size;
   }
   if (batch.length > 0) yield batch;
 }
 
+/** Bytes on the way to the server; a vector goes as base64. */
+function sizeOf(item: FoundItem): number {
+  return item.kind === 'image' ? item.bytes.length : Math.ceil((item.vector.byteLength * 4) / 3);
+}
+
 /** Two sources with one id would take turns at replacing each other at every import. */
-function repeats({ id, source }: FoundImage, sources: Map<string, string>): string | undefined {
+function repeats({ id, source }: FoundItem, sources: Map<string, string>): string | undefined {
   const first = sources.get(id);
   if (first !== undefined) return `its id ${id} is already that of ${first}`;
   sources.set(id, source);
   return undefined;
 }
 
-/** A refused batch is sent again in halves, down to the images that are at fault. */
+/** A refused batch is sent again in halves, down to what is at fault. */
 async function putBatch(
   client: DinoClient,
   collection: string,
-  batch: readonly FoundImage[],
+  batch: readonly FoundItem[],
 ): Promise<BatchResult[]> {
   try {
-    return await client.putImages(
-      collection,
-      batch.map(({ id, bytes, metadata }) => ({ id, image: bytes, metadata })),
-    );
+    return await put(client, collection, batch);
   } catch (error) {
     if (!(error instanceof DinoClientError) || !BATCH_AT_FAULT.has(error.status ?? 0)) throw error;
     if (batch.length === 1) {
@@ -116,4 +125,15 @@ async function putBatch(
       ...(await putBatch(client, collection, batch.slice(middle))),
     ];
   }
+}
+
+/** @param batch all of one kind */
+function put(client: DinoClient, collection: string, batch: readonly FoundItem[]): Promise<BatchResult[]> {
+  if (batch[0]!.kind === 'vector') return client.putVectors(collection, batch as readonly FoundVector[]);
+  const images = (batch as readonly FoundImage[]).map(({ id, bytes, metadata }) => ({
+    id,
+    image: bytes,
+    metadata,
+  }));
+  return client.putImages(collection, images);
 }

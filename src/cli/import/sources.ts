@@ -3,7 +3,9 @@ import { basename, dirname, extname } from 'node:path';
 import { usageError } from '../command-error.js';
 import { explain, findImageFiles, type FoundFiles, type ImageFile } from '../image-files.js';
 import { MAX_IMAGE_BYTES, type ImportEntry } from './import-entry.js';
+import { expandPatterns } from './patterns.js';
 import { isShard, readShard } from './shard-reader.js';
+import { isTable, readTable, type TableOptions } from './table-reader.js';
 
 export interface ImportSources {
   /** Bytes of everything there is to read: the sum of the entries' weights, nearly. */
@@ -12,30 +14,38 @@ export interface ImportSources {
   entries(): AsyncGenerator<ImportEntry, void>;
 }
 
+export interface SourceOptions extends TableOptions {
+  /** Metadata field of the class. */
+  readonly labelField: string;
+}
+
 /**
- * Looks at what is to be imported: shards by their names, and folders and files.
+ * Looks at what is to be imported: shards and tables by their names, folders and files, and patterns of them.
  *
- * @throws CommandError (2) for a path that is not there
+ * @throws CommandError (2) for a path that is not there, or a pattern that nothing matches
  */
-export async function openSources(paths: readonly string[], labelField: string): Promise<ImportSources> {
-  const shards = paths.filter(isShard);
-  const sizes = await Promise.all(shards.map(sizeOf));
-  const files = await findImageFiles(paths.filter((path) => !isShard(path)));
+export async function openSources(given: readonly string[], options: SourceOptions): Promise<ImportSources> {
+  const paths = await expandPatterns(given);
+  const streams = paths.filter((path) => isShard(path) || isTable(path));
+  const sizes = await Promise.all(streams.map(sizeOf));
+  const files = await findImageFiles(paths.filter((path) => !streams.includes(path)));
   const weights = [...sizes, ...files.images.map(({ size }) => size)];
   return {
     totalWeight: weights.reduce((sum, size) => sum + size, 0),
     async *entries() {
-      yield* readFiles(files, labelField);
-      for (const shard of shards) yield* readShard(shard, labelField);
+      yield* readFiles(files, options.labelField);
+      for (const path of streams) {
+        yield* isShard(path) ? readShard(path, options.labelField) : readTable(path, options);
+      }
     },
   };
 }
 
-async function sizeOf(shard: string): Promise<number> {
+async function sizeOf(path: string): Promise<number> {
   try {
-    return (await stat(shard)).size;
+    return (await stat(path)).size;
   } catch (cause) {
-    throw usageError(`${shard}: ${explain(cause)}`, cause);
+    throw usageError(`${path}: ${explain(cause)}`, cause);
   }
 }
 

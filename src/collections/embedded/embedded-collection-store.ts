@@ -190,15 +190,13 @@ export class EmbeddedCollectionStore implements CollectionStore {
     // Copied tightly and handed over: sending a view would copy the whole buffer behind it.
     const records = images.map(validateNewImage).map((image) => ({
       ...image,
-      content: new Uint8Array(image.content),
+      content: image.content && new Uint8Array(image.content),
       thumbnail: image.thumbnail && new Uint8Array(image.thumbnail),
       vector: new Float32Array(image.vector),
     }));
-    const buffers = records.flatMap((image) => [
-      image.content.buffer,
-      ...(image.thumbnail === undefined ? [] : [image.thumbnail.buffer]),
-      image.vector.buffer,
-    ]);
+    const buffers = records.flatMap(({ content, thumbnail, vector }) =>
+      [content, thumbnail, vector].flatMap((array) => (array === undefined ? [] : [array.buffer])),
+    );
     return this.thread.call('putImages', [name, records], buffers);
   }
 

@@ -80,10 +80,10 @@ export function requireModel(
   );
 }
 
-/** @throws invalid-request when the collection keeps thumbnails and an image has none */
+/** @throws invalid-request when the collection keeps thumbnails and an image has none; a vector alone needs none */
 export function requireThumbnails({ name, thumbnails }: CollectionRow, images: readonly ImageRecord[]): void {
   if (!thumbnails) return;
-  const without = images.find(({ thumbnail }) => thumbnail === undefined);
+  const without = images.find(({ content, thumbnail }) => content !== undefined && thumbnail === undefined);
   if (without !== undefined) {
     refuse(`Collection "${name}" keeps thumbnails, but image ${show(without.id)} has none.`);
   }

@@ -191,7 +191,7 @@ export class SqliteCatalog {
         mediaType: image.mediaType,
         width: image.width,
         height: image.height,
-        bytes: image.content.byteLength,
+        bytes: image.content?.byteLength ?? 0,
         hasOriginal: Number(original !== undefined),
         hasThumbnail: Number(thumbnail !== undefined),
         now,

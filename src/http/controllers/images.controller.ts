@@ -104,7 +104,7 @@ export class ImagesController extends Controller {
     const images =
       body === undefined ? await this.#fromFiles(request, query.items) : await this.#fromJson(body);
     const results = await this.#service.putMany(collection, images, request.signal);
-    return { results: results.map((result) => describe(result, request.id)) };
+    return { results: results.map((result) => toBatchResult(result, request.id)) };
   }
 
   /**
@@ -209,7 +209,8 @@ export class ImagesController extends Controller {
   }
 }
 
-function describe(result: PutResult, requestId: string): BatchResult {
+/** What became of one item of a batch. */
+export function toBatchResult(result: PutResult, requestId: string): BatchResult {
   if ('error' in result)
     return { id: result.id, status: 'failed', error: toProblem(result.error, requestId) };
   return { id: result.id, status: result.status };
