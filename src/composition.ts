@@ -26,6 +26,7 @@ import { AttentionService } from './segmentation/attention.service.js';
 import { CosegmentationService } from './segmentation/cosegmentation.service.js';
 import { CorrespondenceService } from './segmentation/correspondence.service.js';
 import { MaskService } from './segmentation/mask.service.js';
+import { MaskWriter } from './segmentation/mask-writer.js';
 import { MatchingPool } from './segmentation/matching-pool.js';
 import { PhotoMasks } from './segmentation/photo-masks.js';
 import { PatchLooker } from './segmentation/patch-looker.js';
@@ -102,7 +103,8 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const looker = new PatchLooker({ models, reader });
   const pool = await SegmentationPool.create();
   const attention = new AttentionService(looker);
-  const photoMasks = new PhotoMasks({ pool, reader });
+  const writer = new MaskWriter();
+  const photoMasks = new PhotoMasks({ pool, reader, writer });
   const masks = new MaskService({ looker, pool, photoMasks });
   const cosegmentation = new CosegmentationService({ looker, pool, photoMasks });
   const matching = new MatchingPool();
@@ -127,6 +129,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       masks,
       correspondences,
       cosegmentation,
+      photoMasks,
       collections,
       images,
       search,
@@ -150,6 +153,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       await models.close();
       await pool.close();
       await matching.close();
+      await writer.close();
       await store.close();
     },
   };

@@ -16,6 +16,7 @@ import type { AttentionService } from '../segmentation/attention.service.js';
 import type { CosegmentationService } from '../segmentation/cosegmentation.service.js';
 import type { CorrespondenceService } from '../segmentation/correspondence.service.js';
 import type { MaskService } from '../segmentation/mask.service.js';
+import type { PhotoMasks } from '../segmentation/photo-masks.js';
 
 /** What the application is built from. */
 export interface AppParts {
@@ -29,6 +30,7 @@ export interface AppParts {
     readonly embeddings: EmbeddingService;
     readonly attention: AttentionService;
     readonly masks: MaskService;
+    readonly photoMasks: PhotoMasks;
     readonly correspondences: CorrespondenceService;
     readonly cosegmentation: CosegmentationService;
     readonly collections: CollectionService;

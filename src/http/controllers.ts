@@ -28,14 +28,22 @@ export function createControllers({ config, store, jobs, services }: AppParts): 
       () => new EmbeddingsController({ embeddings: services.embeddings, images, maxImagesPerRequest }),
     ],
     [AttentionController, () => new AttentionController({ attention: services.attention, images })],
-    [MasksController, () => new MasksController({ masks: services.masks, images })],
+    [
+      MasksController,
+      () => new MasksController({ masks: services.masks, photoMasks: services.photoMasks, images }),
+    ],
     [
       CorrespondencesController,
       () => new CorrespondencesController({ correspondences: services.correspondences, images }),
     ],
     [
       CosegmentationController,
-      () => new CosegmentationController({ cosegmentation: services.cosegmentation, images }),
+      () =>
+        new CosegmentationController({
+          cosegmentation: services.cosegmentation,
+          photoMasks: services.photoMasks,
+          images,
+        }),
     ],
     [
       ExplainController,

@@ -1,7 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
-import { outlineOf } from '../segmentation/outline.js';
-import { maskPicture, type FoundMask, type MaskPicture } from '../segmentation/photo-masks.js';
-import { encodeRle } from '../segmentation/rle.js';
+import type { FoundMask, MaskPicture, PhotoMasks } from '../segmentation/photo-masks.js';
 import type { ImageInfo } from '../vision/image-reader.js';
 import type { Mask } from './dto/segmentation.dto.js';
 
@@ -15,16 +12,15 @@ export interface MaskForm {
 export async function describeMasks(
   image: { readonly bytes: Uint8Array; readonly info: ImageInfo; readonly masks: readonly FoundMask[] },
   { form, picture }: MaskForm,
+  writer: PhotoMasks,
 ): Promise<Mask[]> {
   const described: Mask[] = [];
   for (const mask of image.masks) {
     const { score, area, bbox, head, reason } = mask;
     const common = { score, area, bbox: [...bbox], head, reason };
-    if (form === 'rle') described.push({ ...common, rle: encodeRle(mask) });
-    else if (form === 'polygon') described.push({ ...common, polygon: outlineOf(mask) });
-    else described.push({ ...common, png: dataUri(await maskPicture(image, mask, picture)) });
-    // Others have their turn between two masks.
-    await setImmediate();
+    if (form === 'rle') described.push({ ...common, rle: await writer.runLengths(mask) });
+    else if (form === 'polygon') described.push({ ...common, polygon: await writer.outline(mask) });
+    else described.push({ ...common, png: dataUri(await writer.picture(image, mask, picture)) });
   }
   return described;
 }

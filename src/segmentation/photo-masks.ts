@@ -1,10 +1,13 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Grid } from '../inference/features.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
+import type { MaskPainter, MaskPicture } from '../vision/mask-paint.js';
 import { renderCutout, renderMask, renderMaskOverlay } from '../vision/render-mask.js';
 import { DinoError } from '../errors.js';
 import type { AttentionMask } from './attention-mask.js';
-import { maskArea, maskBox, type BoundingBox } from './pixel-mask.js';
+import type { MaskWriter } from './mask-writer.js';
+import type { BoundingBox } from './pixel-mask.js';
+import type { CompressedRle } from './rle.js';
+import type { Ring } from './outline.js';
 import type { SegmentationPool } from './segmentation-pool.js';
 
 /** A mask before it is measured; a cell is a patch, or a pixel of the photo that it was refined on. */
@@ -24,22 +27,21 @@ export interface PhotoMasksOptions {
   readonly refine?: 'none' | 'bilateral';
 }
 
-export type MaskPicture = 'mask' | 'overlay' | 'cutout';
+export type { MaskPicture } from '../vision/mask-paint.js';
 
-/**
- * Masks are refined on at most so many pixels: a larger photo is scaled down for it. Measuring or writing one mask of
- * as many takes 10 to 40 ms, here on the event loop.
- */
+/** Masks are refined on at most so many pixels: a larger photo is scaled down for it. */
 const MAX_REFINED_PIXELS = 1_000_000;
 
-/** Brings masks of patches onto the pixels of their photo. */
+/** Brings masks of patches onto the pixels of their photo, and writes them. */
 export class PhotoMasks {
   readonly #pool: SegmentationPool;
   readonly #reader: ImageReader;
+  readonly #writer: MaskWriter;
 
-  constructor(parts: { pool: SegmentationPool; reader: ImageReader }) {
+  constructor(parts: { pool: SegmentationPool; reader: ImageReader; writer: MaskWriter }) {
     this.#pool = parts.pool;
     this.#reader = parts.reader;
+    this.#writer = parts.writer;
   }
 
   /**
@@ -58,11 +60,9 @@ export class PhotoMasks {
     const found: FoundMask[] = [];
     for (const mask of onGrid) {
       const onPixels = { ...mask, width, height };
-      const area = maskArea(onPixels);
+      const measures = await this.#writer.measures(onPixels);
       // An image smaller than its grid has patches without a pixel.
-      if (area > 0) found.push({ ...onPixels, area, bbox: maskBox(onPixels) });
-      // Others have their turn between two masks.
-      await setImmediate();
+      if (measures.area > 0) found.push({ ...onPixels, ...measures });
     }
     return found;
   }
@@ -84,24 +84,33 @@ export class PhotoMasks {
       return { ...mask, grid, cells, reason: `${mask.reason} ${note}` };
     });
   }
-}
 
-/** A mask as a picture, PNG. @param mask where there is none, the picture of an empty one */
-export async function maskPicture(
-  photo: { readonly bytes: Uint8Array; readonly info: ImageInfo },
-  mask: MaskOnGrid | undefined,
-  kind: MaskPicture,
-): Promise<Uint8Array> {
-  const { width, height } = photo.info;
-  const { cells, grid } = mask ?? { cells: new Uint8Array(1), grid: { width: 1, height: 1 } };
-  switch (kind) {
-    case 'mask':
-      return renderMask({ cells, grid, width, height });
-    case 'overlay':
-      return renderMaskOverlay({ image: photo.bytes, cells, grid });
-    case 'cutout':
-      return renderCutout({ image: photo.bytes, cells, grid });
-    default:
-      throw new DinoError('invalid-request', `There is no picture ${String(kind)}.`);
+  runLengths(mask: FoundMask): Promise<CompressedRle> {
+    return this.#writer.runLengths(mask);
+  }
+
+  outline(mask: FoundMask): Promise<Ring[]> {
+    return this.#writer.outline(mask);
+  }
+
+  /** A mask as a picture, PNG. @param mask where there is none, the picture of an empty one */
+  async picture(
+    photo: { readonly bytes: Uint8Array; readonly info: ImageInfo },
+    mask: MaskOnGrid | undefined,
+    kind: MaskPicture,
+  ): Promise<Uint8Array> {
+    const { width, height } = photo.info;
+    const { cells, grid } = mask ?? { cells: new Uint8Array(1), grid: { width: 1, height: 1 } };
+    const paint: MaskPainter = (painted, picture) => this.#writer.paint(painted, picture);
+    switch (kind) {
+      case 'mask':
+        return renderMask({ cells, grid, width, height }, paint);
+      case 'overlay':
+        return renderMaskOverlay({ image: photo.bytes, cells, grid }, paint);
+      case 'cutout':
+        return renderCutout({ image: photo.bytes, cells, grid }, paint);
+      default:
+        throw new DinoError('invalid-request', `There is no picture ${String(kind)}.`);
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { MAX_PICTURE_PIXELS, paintOn } from './backdrop.js';
-import { assertCellMask, cellEdges, expandMask, type CellMask, type CoverGrid } from './grid-cover.js';
-import { encodeRowsAsPng, type RowRun } from './indexed-png.js';
+import type { CellMask, CoverGrid } from './grid-cover.js';
+import { paintMask, type MaskPainter } from './mask-paint.js';
 
 export interface PhotoMask {
   /** Bytes that an `ImageReader` has accepted. */
@@ -10,18 +10,9 @@ export interface PhotoMask {
   readonly grid: CoverGrid;
 }
 
-const OUTSIDE = 0;
-const OBJECT = 1;
-const OUTLINE = 2;
-
-/** Ground dimmed, object slightly tinted, outline bright: RGBA of the three indices above. */
-const OVERLAY_PALETTE = Uint8Array.from([0, 0, 0, 150, 255, 196, 0, 56, 255, 196, 0, 255]);
-/** Only the alpha counts: what is outside goes, what is inside stays. */
-const CUTOUT_PALETTE = Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 255]);
-
 /** The mask as a grey PNG: 255 on the object, 0 elsewhere, at the size given and pixel for pixel as `encodeRle`. */
-export async function renderMask(mask: CellMask): Promise<Buffer> {
-  return encodeRowsAsPng({ runs: maskRows(mask, 255) });
+export function renderMask(mask: CellMask, paint: MaskPainter = paintMask): Promise<Uint8Array> {
+  return paint(mask, 'mask');
 }
 
 /**
@@ -30,15 +21,13 @@ export async function renderMask(mask: CellMask): Promise<Buffer> {
  * @returns PNG of the photo's size, scaled down to 4 megapixels where it is larger
  * @throws DinoError as the reader does
  */
-export async function renderMaskOverlay({ image, cells, grid }: PhotoMask): Promise<Buffer> {
+export async function renderMaskOverlay(
+  { image, cells, grid }: PhotoMask,
+  paint: MaskPainter = paintMask,
+): Promise<Uint8Array> {
   return paintOn(image, MAX_PICTURE_PIXELS, async (photo, { width, height }) => {
-    const thickness = Math.max(1, Math.round(Math.min(width, height) / 150));
-    const runs = outlinedRows({ cells, grid, width, height }, thickness);
-    const paint = await encodeRowsAsPng({ runs, palette: OVERLAY_PALETTE });
-    return photo
-      .composite([{ input: paint }])
-      .png()
-      .toBuffer();
+    const input = Buffer.from(await paint({ cells, grid, width, height }, 'overlay'));
+    return photo.composite([{ input }]).png().toBuffer();
   });
 }
 
@@ -48,70 +37,16 @@ export async function renderMaskOverlay({ image, cells, grid }: PhotoMask): Prom
  * @returns PNG with alpha, of the photo's size, scaled down to 4 megapixels where it is larger
  * @throws DinoError as the reader does
  */
-export async function renderCutout({ image, cells, grid }: PhotoMask): Promise<Buffer> {
+export async function renderCutout(
+  { image, cells, grid }: PhotoMask,
+  paint: MaskPainter = paintMask,
+): Promise<Uint8Array> {
   return paintOn(image, MAX_PICTURE_PIXELS, async (photo, { width, height }) => {
-    const runs = maskRows({ cells, grid, width, height }, OBJECT);
-    const paint = await encodeRowsAsPng({ runs, palette: CUTOUT_PALETTE });
+    const input = Buffer.from(await paint({ cells, grid, width, height }, 'cutout'));
     return photo
       .ensureAlpha()
-      .composite([{ input: paint, blend: 'dest-in' }])
+      .composite([{ input, blend: 'dest-in' }])
       .png()
       .toBuffer();
   });
-}
-
-/** The pixel rows of a mask, those of one row of cells together. */
-function maskRows(mask: CellMask, inside: number): RowRun[] {
-  assertCellMask(mask);
-  const { cells, grid } = mask;
-  const rows = cellEdges(mask.height, grid.height);
-  const columns = cellEdges(mask.width, grid.width);
-  const runs: RowRun[] = [];
-  for (let row = 0; row < grid.height; row++) {
-    const count = rows[row + 1]! - rows[row]!;
-    if (count === 0) continue;
-    const pixels = new Uint8Array(mask.width).fill(OUTSIDE);
-    for (let column = 0; column < grid.width; column++) {
-      if (cells[row * grid.width + column] !== 0) pixels.fill(inside, columns[column], columns[column + 1]);
-    }
-    runs.push({ row: pixels, count });
-  }
-  return runs;
-}
-
-/**
- * The pixel rows of a mask whose pixels are outline where one outside lies within a square of `thickness` px to each
- * side. Beyond the picture's edge the object is taken to go on, so that no outline runs along the edge.
- */
-function outlinedRows(mask: CellMask, thickness: number): RowRun[] {
-  const { width, height } = mask;
-  const pixels = expandMask(mask);
-  const row = (y: number) => pixels.subarray(y * width, (y + 1) * width);
-  // How many rows, up to this one, are inside without a gap, with all that lies within `thickness` to the sides.
-  const heights = new Uint32Array(width).fill(thickness);
-  const runs: RowRun[] = Array.from({ length: height }, (_, y) => ({
-    row: Uint8Array.from(row(y)),
-    count: 1,
-  }));
-  for (let y = 0; y < height + thickness; y++) {
-    const wide = wideParts(row(Math.min(y, height - 1)), thickness);
-    const outlined = y - thickness;
-    for (let x = 0; x < width; x++) {
-      heights[x] = wide[x] === 1 ? heights[x]! + 1 : 0;
-      if (outlined < 0 || runs[outlined]!.row[x] === 0) continue;
-      runs[outlined]!.row[x] = heights[x]! > 2 * thickness ? OBJECT : OUTLINE;
-    }
-  }
-  return runs;
-}
-
-/** 1 where the row is inside from `thickness` before a pixel to `thickness` after it. */
-function wideParts(row: Uint8Array, thickness: number): Uint8Array {
-  const wide = new Uint8Array(row.length);
-  let length = thickness;
-  for (let x = 0; x < row.length + thickness; x++) {
-    length = row[Math.min(x, row.length - 1)] === 0 ? 0 : length + 1;
-    if (x >= thickness && length > 2 * thickness) wide[x - thickness] = 1;
-  }
-  return wide;
 }

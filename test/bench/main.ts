@@ -8,6 +8,7 @@ const VERBS = {
     'collections of 10,000 vectors and more: building, search, recall, memory and start-up, beside hnswlib for Python',
   masks: 'masks against the pixel masks of ECSSD, for every head and way of choosing one',
   snapshots: 'how long a snapshot takes, and how long reads wait meanwhile',
+  stalls: 'how long the event loop stands still under masks, attention and correspondences',
   writes: 'writes per second to the store, one by one and sharing commits, at 1, 8 and 64 writers',
   search:
     'recall under filters of every selectivity, and searches over HTTP beside the bare call of the graph',

@@ -12,6 +12,7 @@ import {
 } from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
 import type { CosegmentationService } from '../../segmentation/cosegmentation.service.js';
+import type { PhotoMasks } from '../../segmentation/photo-masks.js';
 import { cocoDocument, type CocoSource } from '../coco-document.js';
 import type {
   CosegmentationOptions,
@@ -30,11 +31,13 @@ const DEFAULTS = { refine: 'none', format: 'rle', picture: 'mask' } as const;
 @Response<Problem>(404, 'The model or a stored image is not there')
 export class CosegmentationController extends Controller {
   readonly #cosegmentation: CosegmentationService;
+  readonly #photoMasks: PhotoMasks;
   readonly #images: ImageInput;
 
-  constructor(parts: { cosegmentation: CosegmentationService; images: ImageInput }) {
+  constructor(parts: { cosegmentation: CosegmentationService; photoMasks: PhotoMasks; images: ImageInput }) {
     super();
     this.#cosegmentation = parts.cosegmentation;
+    this.#photoMasks = parts.photoMasks;
     this.#images = parts.images;
   }
 
@@ -55,10 +58,11 @@ export class CosegmentationController extends Controller {
     const { format, picture, ...options } = { ...DEFAULTS, ...query, ...body };
     const bytes = await this.#images.many(request, body?.images);
     const found = await this.#cosegmentation.find(bytes, options, request.signal);
+    const form = format === 'coco' ? 'rle' : format;
     const images: CocoSource[] = [];
     for (const [index, image] of found.images.entries()) {
       const { width, height } = image.info;
-      const masks = await describeMasks(image, { form: format === 'coco' ? 'rle' : format, picture });
+      const masks = await describeMasks(image, { form, picture }, this.#photoMasks);
       images.push({ fileName: nameOf(request, body, index), width, height, masks });
     }
     if (format === 'coco') return cocoDocument(images);

@@ -12,7 +12,7 @@ import {
 } from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
 import type { MaskService } from '../../segmentation/mask.service.js';
-import { maskPicture } from '../../segmentation/photo-masks.js';
+import type { PhotoMasks } from '../../segmentation/photo-masks.js';
 import type { Box, Point } from '../../segmentation/prompt-place.js';
 import { cocoDocument } from '../coco-document.js';
 import type { Problem } from '../dto/problem.dto.js';
@@ -35,11 +35,13 @@ const DEFAULTS = {
 @Response<Problem>(404, 'The model or the stored image is not there')
 export class MasksController extends Controller {
   readonly #masks: MaskService;
+  readonly #photoMasks: PhotoMasks;
   readonly #images: ImageInput;
 
-  constructor(parts: { masks: MaskService; images: ImageInput }) {
+  constructor(parts: { masks: MaskService; photoMasks: PhotoMasks; images: ImageInput }) {
     super();
     this.#masks = parts.masks;
+    this.#photoMasks = parts.photoMasks;
     this.#images = parts.images;
   }
 
@@ -66,13 +68,13 @@ export class MasksController extends Controller {
     const found = await this.#masks.find(bytes, { ...options, ...prompts }, request.signal);
     const { info } = found;
     if (wantsPng(request)) {
-      const png = await maskPicture({ bytes, info }, found.masks[0], picture);
+      const png = await this.#photoMasks.picture({ bytes, info }, found.masks[0], picture);
       // tsoa takes the JSON schema from the return type; the picture's content type is added in tsoa.json.
       return sendBytes(this, png, 'image/png') as unknown as MaskResponse;
     }
     const { width, height } = info;
     const form = format === 'coco' ? 'rle' : format;
-    const masks = await describeMasks({ ...found, bytes }, { form, picture: 'mask' });
+    const masks = await describeMasks({ ...found, bytes }, { form, picture: 'mask' }, this.#photoMasks);
     if (format === 'coco') return cocoDocument([{ fileName: nameOf(request, body), width, height, masks }]);
     return { model: found.model.name, method: found.method, width, height, masks };
   }
