@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -16,6 +17,7 @@ How long the event loop of the service stands still under masks and corresponden
   --data FILE      tar of JPEG photos (default ../shared/data/ecssd-dev.tar)
   --requests N     of each kind (default 24)
   --at-once N      requests in progress (default 4)
+  --only TEXT      kinds whose name has it
   --scale F        enlarges the photos by this (default 1)`;
 
 /** Path with options, and whether it takes two photos. */
@@ -53,6 +55,7 @@ export async function run(args: string[]): Promise<void> {
       requests: { type: 'string', default: '24' },
       'at-once': { type: 'string', default: '4' },
       scale: { type: 'string', default: '1' },
+      only: { type: 'string', default: '' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -64,14 +67,19 @@ export async function run(args: string[]): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'dino-stalls-'));
   const service = await compose(loadConfig({}, { dataDir, logLevel: 'silent' }));
   const server = createServer(service.app).listen(0, '127.0.0.1');
+  await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const client = fork(new URL('./stalls-client.ts', import.meta.url), { execArgv: process.execArgv });
-  const ask = (task: LoadTask) =>
-    new Promise<LoadReport>((resolve, reject) => {
-      client.once('message', resolve);
-      client.once('exit', () => reject(new Error('the process that asks has ended')));
-      client.send(task);
-    });
+  const ended = once(client, 'exit').then(() => {
+    throw new Error('the process that asks has ended');
+  });
+  ended.catch(() => undefined);
+  const ask = async (task: LoadTask) => {
+    const answered = once(client, 'message');
+    client.send(task);
+    const [report] = (await Promise.race([answered, ended])) as [LoadReport];
+    return report;
+  };
   console.log(
     'milliseconds for which the event loop stood still: longest, 99 %, mean; what the requests took',
   );
@@ -79,6 +87,7 @@ export async function run(args: string[]): Promise<void> {
     const idle = await watched(() => new Promise((resolve) => setTimeout(resolve, 3000)));
     console.log(line('nothing', idle.histogram));
     for (const [name, { path, images = 1, accept }] of Object.entries(KINDS)) {
+      if (!name.includes(values.only)) continue;
       const task = {
         url: `http://127.0.0.1:${port}/v1/${path}`,
         data: values.data,
@@ -93,7 +102,6 @@ export async function run(args: string[]): Promise<void> {
       console.log(`${line(name, histogram)}   ${result.meanMs.toFixed(0)} ms a request`);
     }
   } finally {
-    client.removeAllListeners('exit');
     client.disconnect();
     server.close();
     await service.close();
