@@ -6,6 +6,7 @@ import { CollectionService } from './collections/collection.service.js';
 import { ModelService } from './collections/model.service.js';
 import { EmbeddedCollectionStore } from './collections/embedded/embedded-collection-store.js';
 import { ImageService } from './collections/image.service.js';
+import { ObjectService } from './collections/object.service.js';
 import { ReembeddingService } from './collections/reembedding.service.js';
 import { SearchService } from './collections/search.service.js';
 import { SnapshotFolder } from './collections/embedded/snapshots/snapshot-folder.js';
@@ -28,6 +29,7 @@ import { CorrespondenceService } from './segmentation/correspondence.service.js'
 import { MaskService } from './segmentation/mask.service.js';
 import { MaskWriter } from './segmentation/mask-writer.js';
 import { MatchingPool } from './segmentation/matching-pool.js';
+import { ObjectFinder } from './segmentation/object-finder.js';
 import { PhotoMasks } from './segmentation/photo-masks.js';
 import { PatchLooker } from './segmentation/patch-looker.js';
 import { SegmentationPool } from './segmentation/segmentation-pool.js';
@@ -110,7 +112,8 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const matching = new MatchingPool();
   const correspondences = new CorrespondenceService({ looker, pool: matching });
   const collections = new CollectionService({ store, models });
-  const images = new ImageService({ store, collections, embeddings, reader });
+  const objects = new ObjectService({ finder: new ObjectFinder(masks), embeddings, reader });
+  const images = new ImageService({ store, collections, embeddings, reader, objects });
   const search = new SearchService({ store, collections, embeddings });
   const reembedding = new ReembeddingService({ store, models, embeddings, jobs });
   const vectors = new VectorService(store);

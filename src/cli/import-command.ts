@@ -1,7 +1,7 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { DinoClientError } from '../client/dino-client-error.js';
 import type { DinoClient } from '../client/dino-client.js';
-import type { Collection } from '../client/resources.js';
+import type { Collection, ObjectSetting } from '../client/resources.js';
 import { CommandError, usageError } from './command-error.js';
 import { addConnectionOptions, withServer, type ConnectionOptions } from './connection.js';
 import { printSummary } from './import/import-summary.js';
@@ -19,6 +19,8 @@ interface ImportFlags extends ConnectionOptions {
   readonly batch?: number;
   readonly textColumns: string[];
   readonly concurrency: number;
+  readonly objects?: ObjectSetting['method'];
+  readonly maxObjects?: number;
   readonly measure: boolean;
   readonly json?: boolean;
 }
@@ -40,6 +42,15 @@ export function addImportCommand(program: Command): void {
     .option('--batch <n>', 'images or vectors per request; default: 16 images, 512 vectors', integer(1, 1024))
     .option('--text-columns <names...>', 'columns of a CSV that are texts whatever they look like', [])
     .option('--concurrency <n>', 'requests at a time', integer(1, 64), 2)
+    .addOption(
+      new Option('--objects <method>', 'find the objects of each image, and store them with it').choices([
+        'maskcut',
+        'tokencut',
+        'lost',
+        'deep-spectral',
+      ]),
+    )
+    .option('--max-objects <n>', 'objects kept of each image; default 3', integer(1, 10))
     .option('--no-measure', 'leave out the share of nearest neighbours of the same class')
     .option('--json', 'print the summary as JSON');
   addConnectionOptions(command)
@@ -60,6 +71,7 @@ Examples:
 
 async function runImport(paths: readonly string[], flags: ImportFlags): Promise<void> {
   if (flags.labelField === '') throw usageError('--label-field is empty: give the name of a metadata field');
+  const objects = objectsOf(flags);
   const started = performance.now();
   const tally = new ImportTally();
   const { labelField, textColumns } = flags;
@@ -77,6 +89,7 @@ async function runImport(paths: readonly string[], flags: ImportFlags): Promise<
         collection: flags.collection,
         labelField: flags.labelField,
         batchSize: flags.batch,
+        objects,
         concurrency: flags.concurrency,
         tally,
         onProgress: (images, weight) => progress.advance(images, weight),
@@ -92,6 +105,12 @@ async function runImport(paths: readonly string[], flags: ImportFlags): Promise<
   });
   if (tally.images === 0) throw new CommandError(`there are no images in ${paths.join(', ')}`);
   if (tally.failed > 0) throw new CommandError(`${tally.failed} of ${tally.images} images were not stored`);
+}
+
+function objectsOf({ objects: method, maxObjects: max }: ImportFlags): ObjectSetting | undefined {
+  if (method !== undefined) return { method, max };
+  if (max !== undefined) throw usageError('--max-objects needs --objects: the method that finds them');
+  return undefined;
 }
 
 async function openCollection(

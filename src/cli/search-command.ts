@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { Filter, Metadata, SearchQuery } from '../client/resources.js';
 import { usageError } from './command-error.js';
 import { addConnectionOptions, withServer, type ConnectionOptions } from './connection.js';
@@ -18,6 +18,7 @@ interface SearchFlags extends ConnectionOptions {
   readonly groupSize?: number;
   readonly diversity?: number;
   readonly suppressDuplicates?: number;
+  readonly objects?: 'images' | 'objects' | 'both';
   readonly json?: boolean;
 }
 
@@ -41,6 +42,13 @@ export function addSearchCommand(program: Command): void {
       decimal(0, 1),
     )
     .option('--suppress-duplicates <cosine>', 'leave out copies of better hits', decimal(0, 1))
+    .addOption(
+      new Option('--objects <which>', 'compare with images, with their objects, or with both').choices([
+        'images',
+        'objects',
+        'both',
+      ]),
+    )
     .option('--json', "print the server's answer as JSON");
   addConnectionOptions(command)
     .addHelpText('after', EXAMPLES)
@@ -56,9 +64,9 @@ Examples:
 
 async function search(image: string | undefined, flags: SearchFlags): Promise<void> {
   const query = await queryOf(image, flags.id);
-  const { k, minScore, offset, groupBy, groupSize, suppressDuplicates, diversity: lambda } = flags;
+  const { k, minScore, offset, groupBy, groupSize, suppressDuplicates, diversity: lambda, objects } = flags;
   const diversity = lambda === undefined ? undefined : { lambda };
-  const options = { k, minScore, offset, groupBy, groupSize, suppressDuplicates, diversity };
+  const options = { k, minScore, offset, groupBy, groupSize, suppressDuplicates, diversity, objects };
   const answer = await withServer(flags, (client) =>
     client.search(flags.collection, query, { ...options, filter: flags.filter }),
   );
@@ -67,14 +75,23 @@ async function search(image: string | undefined, flags: SearchFlags): Promise<vo
     return;
   }
   const isGrouped = groupBy !== undefined;
-  const rows = answer.results.map(({ id, score, metadata, group }, index) => [
+  const hasBoxes = objects === 'objects' || objects === 'both';
+  const rows = answer.results.map(({ id, score, metadata, group, bbox }, index) => [
     index + 1 + (isGrouped ? 0 : (offset ?? 0)),
     score.toFixed(4),
     ...(isGrouped ? [String(group)] : []),
     id,
+    ...(hasBoxes ? [bbox?.join(',') ?? ''] : []),
     inWords(metadata),
   ]);
-  const titles = ['rank', 'score', ...(isGrouped ? ['group'] : []), 'id', 'metadata'];
+  const titles = [
+    'rank',
+    'score',
+    ...(isGrouped ? ['group'] : []),
+    'id',
+    ...(hasBoxes ? ['box'] : []),
+    'metadata',
+  ];
   process.stdout.write(rows.length === 0 ? 'nothing found\n' : textTable(titles, rows));
 }
 

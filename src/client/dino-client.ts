@@ -29,6 +29,7 @@ import type {
   ImageBytes,
   ImageSource,
   ImageToStore,
+  PutOptions,
   ListOptions,
   MaskOptions,
   MaskPictureOptions,
@@ -206,22 +207,30 @@ export class DinoClient {
     id: string,
     image: ImageSource,
     metadata: Metadata = {},
+    { objects }: PutOptions = {},
   ): Promise<PutImageResult> {
     const path = { collection, id };
     const request = isStored(image)
-      ? { params: { path }, body: { image, metadata } }
-      : { params: { path, query: { metadata: JSON.stringify(metadata) } }, ...rawBody(image) };
+      ? { params: { path }, body: { image, metadata, objects } }
+      : {
+          params: { path, query: { metadata: JSON.stringify(metadata), ...inQuery(objects) } },
+          ...rawBody(image),
+        };
     return (await this.#call(() => this.#api.PUT('/v1/collections/{collection}/images/{id}', request))).data;
   }
 
   /** Stores a batch: one result per image, in order, each good or not by itself. */
-  async putImages(collection: string, images: readonly ImageToStore[]): Promise<BatchResult[]> {
+  async putImages(
+    collection: string,
+    images: readonly ImageToStore[],
+    { objects }: PutOptions = {},
+  ): Promise<BatchResult[]> {
     const items = JSON.stringify(images.map(({ id, metadata }) => ({ id, metadata })));
     const form = formBody(
       images.map(({ image }) => image),
       { items },
     );
-    const request = { params: { path: { collection } }, ...form };
+    const request = { params: { path: { collection }, query: inQuery(objects) }, ...form };
     return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/images', request))).data
       .results;
   }
@@ -541,4 +550,8 @@ function toVector(embedding: string | readonly number[]): Float32Array {
   if (typeof embedding !== 'string') return Float32Array.from(embedding);
   const bytes = Uint8Array.from(atob(embedding), (character) => character.charCodeAt(0));
   return new Float32Array(bytes.buffer);
+}
+
+function inQuery(objects: PutOptions['objects']) {
+  return objects === undefined ? {} : { objects: objects.method, maxObjects: objects.max };
 }

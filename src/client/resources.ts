@@ -82,6 +82,8 @@ export interface SearchOptions extends NeighbourOptions {
   readonly groupBy?: string;
   /** Hits of each group, 1..100; default 1. */
   readonly groupSize?: number;
+  /** What is compared with; default `images`. A hit found by an object has its `bbox`. */
+  readonly objects?: 'images' | 'objects' | 'both';
   /** Give the hits' vectors: as numbers, or as base64 of little-endian float32. */
   readonly withVectors?: 'float' | 'base64';
 }
@@ -117,6 +119,18 @@ export interface ClassifyOptions extends NeighbourOptions {
   readonly field: string;
   /** A vote weighs exp(cosine / temperature); default 0.07. */
   readonly temperature?: number;
+}
+
+/** How the objects of images are found and stored with them. */
+export interface ObjectSetting {
+  readonly method: 'maskcut' | 'tokencut' | 'lost' | 'deep-spectral';
+  /** Most objects kept, 1..10; default 3. `tokencut` and `lost` find one at most. */
+  readonly max?: number;
+}
+
+export interface PutOptions {
+  /** Default: objects are not looked for. */
+  readonly objects?: ObjectSetting;
 }
 
 export interface ImageToStore {

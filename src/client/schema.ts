@@ -778,6 +778,33 @@ export interface components {
         Metadata: {
             [key: string]: components["schemas"]["MetadataValue"];
         };
+        /**
+         * @description How objects are found, as by `POST /v1/masks`: `maskcut` and `deep-spectral` find several, `tokencut` and `lost` one
+         *     at most.
+         * @enum {string}
+         */
+        ObjectMethodName: "maskcut" | "tokencut" | "lost" | "deep-spectral";
+        /** @description An object that a stored image shows. */
+        ImageObjectResource: {
+            /** @description `[x, y, width, height]` in px of the image, after EXIF orientation. */
+            bbox: number[];
+            /**
+             * Format: double
+             * @description As the method scores its masks; bigger is better.
+             */
+            score: number;
+        };
+        /** @description The objects of a stored image. */
+        ImageObjectsResource: {
+            method: components["schemas"]["ObjectMethodName"];
+            /**
+             * Format: double
+             * @description Most objects kept.
+             */
+            max: number;
+            /** @description Best first; empty where none was found. */
+            found: components["schemas"]["ImageObjectResource"][];
+        };
         /** @description A stored image, without its bytes. */
         ImageResource: {
             /** @description Unique in its collection; the SHA-256 of the content where the caller gave none. */
@@ -806,6 +833,8 @@ export interface components {
             hasOriginal: boolean;
             /** @description Whether a thumbnail is kept. */
             hasThumbnail: boolean;
+            /** @description Where it was stored with `objects`: how they were looked for, and what was found. */
+            objects?: components["schemas"]["ImageObjectsResource"];
             /** @description ISO 8601, UTC. */
             createdAt: string;
             /** @description ISO 8601, UTC. */
@@ -838,6 +867,13 @@ export interface components {
         };
         /** @description Options of a batch sent as multipart files. */
         BatchOptions: {
+            /** @description Finds the image's objects by this method and stores them with it, so that a search can find them. */
+            objects?: components["schemas"]["ObjectMethodName"];
+            /**
+             * Format: int32
+             * @description Most objects kept. Default 3; `tokencut` and `lost` find one at most. Only with `objects`.
+             */
+            maxObjects?: number;
             /** @description JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
             items?: string;
         };
@@ -854,8 +890,19 @@ export interface components {
             image: components["schemas"]["ImageReference"];
             metadata?: components["schemas"]["Metadata"];
         };
+        /** @description Has the image's objects found and stored with it, each with the embedding of its box cut out of the image. */
+        ObjectSettingRequest: {
+            method: components["schemas"]["ObjectMethodName"];
+            /**
+             * Format: int32
+             * @description Most objects kept. Default 3; `tokencut` and `lost` find one at most.
+             */
+            max?: number;
+        };
         BatchRequest: {
             images: components["schemas"]["BatchItem"][];
+            /** @description For all of them; default: their objects are not looked for. */
+            objects?: components["schemas"]["ObjectSettingRequest"];
         };
         /**
          * @description What became of an image.
@@ -863,12 +910,19 @@ export interface components {
          */
         PutStatus: "created" | "replaced" | "unchanged";
         PutImageResponse: {
-            /** @description `unchanged`: the same content and metadata were stored already, nothing was computed. */
+            /** @description `unchanged`: the same content, metadata and setting of objects were stored already, nothing was computed. */
             status: components["schemas"]["PutStatus"];
             image: components["schemas"]["ImageResource"];
         };
         /** @description Options of an image sent as it is. */
         PutImageOptions: {
+            /** @description Finds the image's objects by this method and stores them with it, so that a search can find them. */
+            objects?: components["schemas"]["ObjectMethodName"];
+            /**
+             * Format: int32
+             * @description Most objects kept. Default 3; `tokencut` and `lost` find one at most. Only with `objects`.
+             */
+            maxObjects?: number;
             /** @description Metadata as JSON text, e.g. `{"class":"cat"}`; in multipart the field of that name. */
             metadata?: string;
         };
@@ -876,6 +930,8 @@ export interface components {
             image: components["schemas"]["ImageReference"];
             /** @description Flat: texts, numbers, booleans, lists of texts or of numbers. */
             metadata?: components["schemas"]["Metadata"];
+            /** @description Default: its objects are not looked for. */
+            objects?: components["schemas"]["ObjectSettingRequest"];
         };
         PatchImageRequest: {
             /** @description Fields to set; null removes a field; the others stay. */
@@ -983,6 +1039,8 @@ export interface components {
             metadata: components["schemas"]["Metadata"];
             /** @description With `groupBy`: the value that the result stands for. */
             group?: components["schemas"]["FilterScalar"];
+            /** @description Where it was found by an object: `[x, y, width, height]` in px of the stored image, after EXIF orientation. */
+            bbox?: number[];
             /** @description Where `withVectors` asks for it: unit length; numbers, or base64 of little-endian float32. */
             vector?: number[] | string;
         };
@@ -1042,6 +1100,12 @@ export interface components {
              * @description Hits of each group. Default 1; `k` * `groupSize` is 10,000 at most. Only with `groupBy`.
              */
             groupSize?: number;
+            /**
+             * @description What is compared with: whole images (the default), their objects, or both. An image is one result at most, its best;
+             *     one found by an object has its `bbox`. Objects go neither with `suppressDuplicates` nor with `diversity`.
+             * @enum {string}
+             */
+            objects?: "images" | "objects" | "both";
             /** @description Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
             withVectors?: components["schemas"]["VectorEncoding"];
             /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */
@@ -1185,6 +1249,12 @@ export interface components {
              * @description Hits of each group. Default 1; `k` * `groupSize` is 10,000 at most. Only with `groupBy`.
              */
             groupSize?: number;
+            /**
+             * @description What is compared with: whole images (the default), their objects, or both. An image is one result at most, its best;
+             *     one found by an object has its `bbox`. Objects go neither with `suppressDuplicates` nor with `diversity`.
+             * @enum {string}
+             */
+            objects?: "images" | "objects" | "both";
             /** @description Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
             withVectors?: components["schemas"]["VectorEncoding"];
             image?: components["schemas"]["ImageReference"];
@@ -2081,6 +2151,11 @@ export interface components {
              * @description Images stored.
              */
             count: number;
+            /**
+             * Format: double
+             * @description Objects stored with them.
+             */
+            objects: number;
             model: string;
             /** @description SHA-256 of the model's file. */
             modelFingerprint: string;
@@ -2344,6 +2419,10 @@ export interface operations {
     postImages: {
         parameters: {
             query?: {
+                /** @description Finds the image's objects by this method and stores them with it, so that a search can find them. */
+                objects?: components["schemas"]["ObjectMethodName"];
+                /** @description Most objects kept. Default 3; `tokencut` and `lost` find one at most. Only with `objects`. */
+                maxObjects?: number;
                 /** @description JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
                 items?: string;
             };
@@ -2548,6 +2627,10 @@ export interface operations {
     putImage: {
         parameters: {
             query?: {
+                /** @description Finds the image's objects by this method and stores them with it, so that a search can find them. */
+                objects?: components["schemas"]["ObjectMethodName"];
+                /** @description Most objects kept. Default 3; `tokencut` and `lost` find one at most. Only with `objects`. */
+                maxObjects?: number;
                 /** @description Metadata as JSON text, e.g. `{"class":"cat"}`; in multipart the field of that name. */
                 metadata?: string;
             };
@@ -3508,6 +3591,11 @@ export interface operations {
                 groupBy?: string;
                 /** @description Hits of each group. Default 1; `k` * `groupSize` is 10,000 at most. Only with `groupBy`. */
                 groupSize?: number;
+                /**
+                 * @description What is compared with: whole images (the default), their objects, or both. An image is one result at most, its best;
+                 *     one found by an object has its `bbox`. Objects go neither with `suppressDuplicates` nor with `diversity`.
+                 */
+                objects?: "images" | "objects" | "both";
                 /** @description Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
                 withVectors?: components["schemas"]["VectorEncoding"];
                 /** @description The part of the image to look for, as JSON text: `{"bbox": [x, y, width, height]}` or `{"mask": {...}}`. */

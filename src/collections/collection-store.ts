@@ -1,3 +1,4 @@
+import type { ImageObject, ImageObjects, NewObjects, SearchedVectors } from './image-objects.js';
 import type { Filter, FilterScalar, Metadata, MetadataValue } from './filter.js';
 
 /** What is kept of an image beside its vector and metadata: the original bytes, at most a thumbnail, or nothing. */
@@ -42,6 +43,8 @@ export interface Collection extends CollectionSettings {
   readonly name: string;
   /** Images stored now. */
   readonly count: number;
+  /** Objects of images stored now. */
+  readonly objects: number;
   /** ISO 8601, UTC. */
   readonly createdAt: string;
   /** The model that it is being re-embedded to, while it is. */
@@ -98,6 +101,8 @@ export interface StoredImage {
   readonly hasOriginal: boolean;
   /** Whether a thumbnail is kept. */
   readonly hasThumbnail: boolean;
+  /** Only where it was stored with its objects. */
+  readonly objects?: ImageObjects;
   /** ISO 8601, UTC. */
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -130,6 +135,8 @@ export interface NewImage {
   readonly vector: Float32Array;
   /** Model that made the vector; a conflict where the collection is of another by now. Default: the collection's. */
   readonly modelFingerprint?: string;
+  /** What it shows, to be found by itself; not with a vector alone. */
+  readonly objects?: NewObjects;
 }
 
 /** Fields to set, null to remove. */
@@ -201,8 +208,13 @@ export interface SearchQuery {
   readonly groupBy?: string;
   /** Hits of each group, 1..100, `k * groupSize` at most 10,000. Default 1: the best. Only with `groupBy`. */
   readonly groupSize?: number;
-  /** Give the hits' vectors, too. Default false. */
+  /** Give the hits' vectors, too: of those found by an object, the object's. Default false. */
   readonly withVectors?: boolean;
+  /**
+   * Compare with the images (the default), with their objects, or with both; an image is one hit at most, its best.
+   * The last two not with `suppressDuplicates` or `diversity`, which compare whole images.
+   */
+  readonly objects?: SearchedVectors;
 }
 
 /**
@@ -295,6 +307,8 @@ export interface SearchHit {
   readonly metadata: Metadata;
   /** With `groupBy`: the value of the field that the hit stands for. */
   readonly group?: FilterScalar;
+  /** Where it was found by an object: the object's box. */
+  readonly bbox?: ImageObject['bbox'];
   /** Unit length; only where it was asked for. */
   readonly vector?: Float32Array;
 }
@@ -347,7 +361,7 @@ export interface CollectionStore {
    * Begins to give the collection vectors of another model, or goes on with what an earlier run began for that model;
    * what was begun for yet another is discarded. Reads and writes go on with the model of now.
    *
-   * @throws not-found; conflict when it is of that model, or does not keep originals
+   * @throws not-found; conflict when it is of that model, does not keep originals, or has objects
    */
   beginReembedding(collection: string, next: ModelIdentity): Promise<ReembeddingProgress>;
   /**
@@ -377,7 +391,8 @@ export interface CollectionStore {
 
   /**
    * Stores images, all or none, in one transaction; an id that is there is replaced.
-   * `unchanged`: same content and same metadata were there already.
+   * `unchanged`: same content, metadata and setting of objects were there already. Objects are a conflict during a
+   * re-embedding.
    */
   putImages(collection: string, images: readonly NewImage[]): Promise<PutOutcome[]>;
   /** @throws not-found */

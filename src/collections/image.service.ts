@@ -18,14 +18,19 @@ import type {
   StoredImage,
 } from './collection-store.js';
 import type { Metadata } from './filter.js';
+import { isSameSetting, type ObjectSetting } from './image-objects.js';
+import type { ObjectService } from './object.service.js';
 import { againAfterChange } from './again-after-change.js';
 import { canonicalMetadata, encodeMetadata, validateImageId } from './validate-image.js';
+import { validateObjectSetting } from './validate-objects.js';
 
 export interface ImageToPut {
   /** Default: the SHA-256 of the bytes. */
   readonly id?: string;
   readonly bytes: Uint8Array;
   readonly metadata: Metadata;
+  /** How to look for its objects; default: they are not looked for. */
+  readonly objects?: ObjectSetting;
 }
 
 export type PutResult =
@@ -38,21 +43,24 @@ export class ImageService {
   readonly #collections: CollectionService;
   readonly #embeddings: EmbeddingService;
   readonly #reader: ImageReader;
+  readonly #objects: ObjectService;
 
   constructor(parts: {
     store: CollectionStore;
     collections: CollectionService;
     embeddings: EmbeddingService;
     reader: ImageReader;
+    objects: ObjectService;
   }) {
     this.#store = parts.store;
     this.#collections = parts.collections;
     this.#embeddings = parts.embeddings;
     this.#reader = parts.reader;
+    this.#objects = parts.objects;
   }
 
   /**
-   * Stores one image under an id; the same content and metadata again cost no inference.
+   * Stores one image under an id; the same content, metadata and setting of objects again cost no inference.
    *
    * @throws DinoError for whatever is wrong with it; then nothing has changed
    */
@@ -139,14 +147,36 @@ export class ImageService {
     const made = await place.model.extractor.withPlaces(images.length, () =>
       Promise.all(images.map((image) => this.#make(image, place, signal))),
     );
-    const good = made.filter((image): image is NewImage => !(image instanceof DinoError));
+    const whole: (NewImage | DinoError)[] = [];
+    // Outside of the places held above, and one image at a time: their crops need places too.
+    for (const [i, image] of made.entries())
+      whole.push(await this.#addObjects(image, images[i]!, place, signal));
+    const good = whole.filter((image): image is NewImage => !(image instanceof DinoError));
     const written = good.length === 0 ? [] : await this.#store.putImages(place.collection.name, good);
     const results = new Map<string, PutResult>(good.map(({ id }, i) => [id, { id, status: written[i]! }]));
-    made.forEach((image, i) => {
+    whole.forEach((image, i) => {
       const { id } = images[i]!;
       if (image instanceof DinoError) results.set(id, { id, error: image });
     });
     return results;
+  }
+
+  /** As `#make`; where there are no places for its objects, the whole request is to be tried again. */
+  async #addObjects(
+    made: NewImage | DinoError,
+    { bytes, objects }: PreparedImage,
+    { model }: Place,
+    signal: AbortSignal | undefined,
+  ): Promise<NewImage | DinoError> {
+    if (made instanceof DinoError || objects === undefined) return made;
+    try {
+      return { ...made, objects: await this.#objects.of(bytes, model, objects, signal) };
+    } catch (error) {
+      const isForAll =
+        error instanceof DinoError && ['not-ready', 'overloaded', 'conflict'].includes(error.code);
+      if (error instanceof DinoError && !isForAll) return error;
+      throw error;
+    }
   }
 
   /** Returns, not throws, what is wrong with this image alone: the others of its batch go on. */
@@ -194,6 +224,7 @@ interface PreparedImage {
   /** The metadata as JSON, the same for any order of fields. */
   readonly canonicalMetadata: string;
   readonly contentHash: string;
+  readonly objects: ObjectSetting | undefined;
 }
 
 async function prepare(image: ImageToPut): Promise<PreparedImage | { id: string | null; error: DinoError }> {
@@ -203,7 +234,9 @@ async function prepare(image: ImageToPut): Promise<PreparedImage | { id: string 
   try {
     validateImageId(id);
     const canonical = canonicalMetadata(encodeMetadata(image.metadata));
-    return { id, bytes: image.bytes, metadata: image.metadata, canonicalMetadata: canonical, contentHash };
+    const { bytes, metadata } = image;
+    const objects = image.objects && validateObjectSetting(image.objects);
+    return { id, bytes, metadata, canonicalMetadata: canonical, contentHash, objects };
   } catch (error) {
     if (error instanceof DinoError) return { id: image.id ?? null, error };
     throw error;
@@ -211,7 +244,11 @@ async function prepare(image: ImageToPut): Promise<PreparedImage | { id: string 
 }
 
 function isSame(image: PreparedImage, other: PreparedImage): boolean {
-  return image.contentHash === other.contentHash && image.canonicalMetadata === other.canonicalMetadata;
+  return (
+    image.contentHash === other.contentHash &&
+    image.canonicalMetadata === other.canonicalMetadata &&
+    isSameSetting(image.objects, other.objects)
+  );
 }
 
 /** Whether it would change nothing, what the collection keeps of its images included. */
@@ -225,6 +262,7 @@ function isStored(
     (stored.hasOriginal || content !== 'original') &&
     (stored.hasThumbnail || !thumbnails) &&
     stored.contentHash === image.contentHash &&
+    isSameSetting(stored.objects, image.objects) &&
     canonicalMetadata(JSON.stringify(stored.metadata)) === image.canonicalMetadata
   );
 }

@@ -53,6 +53,10 @@ export class ReembeddingService {
       const detail = `Collection ${collection.name} is of the model ${collection.model} already, which has the same file as ${model.name}.`;
       throw new DinoError('conflict', detail);
     }
+    if (collection.objects > 0) {
+      const detail = `Collection ${collection.name} has the vectors of ${collection.objects} objects, which are not re-embedded. Store the images that have them again without objects, or into a new collection of the other model.`;
+      throw new DinoError('conflict', detail);
+    }
     const { count, ids } = await this.#store.countWithoutOriginal(name);
     if (count > 0 && !dropMissing) {
       const more = count > ids.length ? ', …' : '';

@@ -1,5 +1,6 @@
 import { isPlainObject, isPlainText, isWellFormed, checkInteger, refuse, show } from './input-checks.js';
 import type { NewImage } from './collection-store.js';
+import { validateNewObjects } from './validate-objects.js';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}$/;
@@ -117,6 +118,8 @@ export function validateNewImage(image: NewImage): ImageRecord {
       refuse(`${field} ${of} must be bytes (a Uint8Array) and not empty.`);
     }
   }
+  if (isVectorAlone && image.objects !== undefined)
+    refuse(`The objects ${of} come without the image's content.`);
   const vector: unknown = image.vector;
   if (!(vector instanceof Float32Array))
     refuse(`The vector ${of} must be a Float32Array, but it is ${show(vector)}.`);
@@ -136,6 +139,7 @@ export function validateNewImage(image: NewImage): ImageRecord {
     content: image.content,
     thumbnail: image.thumbnail,
     vector,
+    objects: image.objects && validateNewObjects(image.objects, of),
   };
 }
 

@@ -1,4 +1,5 @@
 import { checkInteger, isPlainObject, refuse, show } from './input-checks.js';
+import { SEARCHED_VECTORS, type SearchedVectors } from './image-objects.js';
 import { validateFilter } from './validate-filter.js';
 import { validateFieldName } from './validate-image.js';
 import type { Diversity, DuplicateQuery, FacetQuery, ListQuery, SearchQuery } from './collection-store.js';
@@ -72,6 +73,7 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
     modelFingerprint,
     k,
     offset,
+    objects: validateSearched(query),
     suppressDuplicates: threshold,
     diversity: query.diversity === undefined ? undefined : validateDiversity(query.diversity),
     ...validateGrouping(query, k),
@@ -116,6 +118,23 @@ function validateDiversity(diversity: unknown): Diversity {
         ? undefined
         : checkInteger(candidates, 'diversity.candidates', 1, MAX_COMPARED),
   };
+}
+
+function validateSearched({
+  objects = 'images',
+  suppressDuplicates,
+  diversity,
+}: SearchQuery): SearchedVectors {
+  if (!SEARCHED_VECTORS.includes(objects))
+    refuse(`objects of a search is one of ${SEARCHED_VECTORS.join(', ')}, but it is ${show(objects)}.`);
+  if (objects === 'images') return objects;
+  for (const [name, given] of Object.entries({ suppressDuplicates, diversity })) {
+    if (given !== undefined)
+      refuse(
+        `${name} compares whole images and does not go with objects ${show(objects)}; choose one of them.`,
+      );
+  }
+  return objects;
 }
 
 function validateGrouping(query: SearchQuery, k: number): Pick<SearchQuery, 'groupBy' | 'groupSize'> {

@@ -100,3 +100,20 @@ export function parseNumbers(name: string, form: string, text: string): number[]
   }
   return numbers;
 }
+
+/**
+ * The setting of objects in a query string.
+ *
+ * @throws DinoError invalid-request for a number of objects without a method
+ */
+export function objectSetting<M extends string>({
+  objects,
+  maxObjects,
+}: {
+  objects?: M;
+  maxObjects?: number;
+}): { method: M; max?: number } | undefined {
+  if (objects !== undefined) return { method: objects, max: maxObjects };
+  if (maxObjects === undefined) return undefined;
+  throw new DinoError('invalid-request', 'maxObjects needs objects: the method that finds them.');
+}

@@ -8,6 +8,7 @@ import { describeFacets } from './collection-store-facets.js';
 import { describeImages } from './collection-store-images.js';
 import { describeInput } from './collection-store-input.js';
 import { describeListing } from './collection-store-listing.js';
+import { describeObjects } from './collection-store-objects.js';
 import { describeReembedding } from './collection-store-reembedding.js';
 import { describeSearch } from './collection-store-search.js';
 import { describeShaping } from './collection-store-shaping.js';
@@ -30,5 +31,6 @@ export function describeCollectionStore(name: string, openStore: OpenStore): voi
     describeContent(openStore);
     describeReembedding(openStore);
     describeDuplicates(openStore);
+    describeObjects(openStore);
   });
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { DinoClientError } from '../../client/dino-client-error.js';
 import type { DinoClient } from '../../client/dino-client.js';
-import type { BatchResult } from '../../client/resources.js';
+import type { BatchResult, ObjectSetting } from '../../client/resources.js';
 import type { FoundImage, FoundItem, FoundVector, ImportEntry } from './import-entry.js';
 import type { ImportTally } from './import-tally.js';
 
@@ -13,6 +13,8 @@ export interface ImportOptions {
   readonly labelField: string;
   /** Images or vectors per request at most; default 16 images, 512 vectors. */
   readonly batchSize: number | undefined;
+  /** How objects are found; undefined: they are not looked for. */
+  readonly objects: ObjectSetting | undefined;
   /** Requests at a time. */
   readonly concurrency: number;
   /** Counted up while the import goes on, so that what was done is known where it fails midway. */
@@ -39,8 +41,8 @@ export async function importEntries(
   entries: AsyncIterable<ImportEntry>,
   options: ImportOptions,
 ): Promise<void> {
-  const { client, collection, concurrency, tally, labelField } = options;
-  const send = async (batch: FoundItem[]) => ({ batch, results: await putBatch(client, collection, batch) });
+  const { concurrency, tally, labelField } = options;
+  const send = async (batch: FoundItem[]) => ({ batch, results: await putBatch(options, batch) });
   const sent = Readable.from(batches(entries, options)).map(send, { concurrency });
   for await (const { batch, results } of sent as AsyncIterable<Awaited<ReturnType<typeof send>>>) {
     batch.forEach(({ source, metadata, leftOut = [] }, index) => {
@@ -105,13 +107,9 @@ function repeats({ id, source }: FoundItem, sources: Map<string, string>): strin
 }
 
 /** A refused batch is sent again in halves, down to what is at fault. */
-async function putBatch(
-  client: DinoClient,
-  collection: string,
-  batch: readonly FoundItem[],
-): Promise<BatchResult[]> {
+async function putBatch(options: ImportOptions, batch: readonly FoundItem[]): Promise<BatchResult[]> {
   try {
-    return await put(client, collection, batch);
+    return await put(options, batch);
   } catch (error) {
     if (!(error instanceof DinoClientError) || !BATCH_AT_FAULT.has(error.status ?? 0)) throw error;
     if (batch.length === 1) {
@@ -121,19 +119,22 @@ async function putBatch(
     }
     const middle = Math.ceil(batch.length / 2);
     return [
-      ...(await putBatch(client, collection, batch.slice(0, middle))),
-      ...(await putBatch(client, collection, batch.slice(middle))),
+      ...(await putBatch(options, batch.slice(0, middle))),
+      ...(await putBatch(options, batch.slice(middle))),
     ];
   }
 }
 
 /** @param batch all of one kind */
-function put(client: DinoClient, collection: string, batch: readonly FoundItem[]): Promise<BatchResult[]> {
+function put(
+  { client, collection, objects }: ImportOptions,
+  batch: readonly FoundItem[],
+): Promise<BatchResult[]> {
   if (batch[0]!.kind === 'vector') return client.putVectors(collection, batch as readonly FoundVector[]);
   const images = (batch as readonly FoundImage[]).map(({ id, bytes, metadata }) => ({
     id,
     image: bytes,
     metadata,
   }));
-  return client.putImages(collection, images);
+  return client.putImages(collection, images, { objects });
 }

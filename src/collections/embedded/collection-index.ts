@@ -38,7 +38,7 @@ export interface IndexQuery {
 export interface IndexStatus {
   /** Vectors in memory: one per image. */
   readonly vectors: number;
-  /** Native memory of the vectors and the graph, in bytes. */
+  /** Native memory of the vectors and the graph, of objects too, in bytes. */
   readonly bytes: number;
   /** The HNSW graph; null while there is none and searches scan. */
   readonly graph: {
@@ -264,6 +264,15 @@ export class CollectionIndex {
       );
     }
   }
+}
+
+/** The state of a collection's images, with the memory and the work of its objects. */
+export function withObjects(images: IndexStatus, objects: IndexStatus): IndexStatus {
+  return {
+    ...images,
+    bytes: images.bytes + objects.bytes,
+    upkeep: images.upkeep || objects.upkeep,
+  };
 }
 
 function messageOf(error: unknown): string {

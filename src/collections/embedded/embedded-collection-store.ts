@@ -193,9 +193,15 @@ export class EmbeddedCollectionStore implements CollectionStore {
       content: image.content && new Uint8Array(image.content),
       thumbnail: image.thumbnail && new Uint8Array(image.thumbnail),
       vector: new Float32Array(image.vector),
+      objects: image.objects && {
+        ...image.objects,
+        found: image.objects.found.map((object) => ({ ...object, vector: new Float32Array(object.vector) })),
+      },
     }));
-    const buffers = records.flatMap(({ content, thumbnail, vector }) =>
-      [content, thumbnail, vector].flatMap((array) => (array === undefined ? [] : [array.buffer])),
+    const buffers = records.flatMap(({ content, thumbnail, vector, objects }) =>
+      [content, thumbnail, vector, ...(objects?.found.map((object) => object.vector) ?? [])].flatMap(
+        (array) => (array === undefined ? [] : [array.buffer]),
+      ),
     );
     return this.thread.call('putImages', [name, records], buffers);
   }

@@ -29,20 +29,28 @@ import type {
 import type { Filter } from '../filter.js';
 import { show, refuse } from '../input-checks.js';
 import { decodeCursor, encodeCursor } from '../list-cursor.js';
-import { toUnitVector } from '../unit-vector.js';
 import { applyAlteration } from '../validate-collection.js';
+import { toUnitImage } from '../unit-image.js';
 import type { EncodedPatch, ImageRecord } from '../validate-image.js';
 import { Aliases } from './aliases.js';
 import { blobChecksum } from './blob-checksum.js';
-import { CollectionIndex } from './collection-index.js';
-import type { IndexStatus } from './collection-index.js';
+import { CollectionIndex, withObjects, type IndexStatus } from './collection-index.js';
 import { DuplicateScan, type DuplicateProgress } from './duplicate-scan.js';
-import { GraphFiles } from './graph-files.js';
+import { GraphFiles, objectsKey } from './graph-files.js';
 import { GroupCommit } from './group-commit.js';
 import type { CommitCounts, Settled } from './group-commit.js';
 import { searchHits } from './hit-search.js';
+import { ObjectIndex } from './object-index.js';
 import type { BackupProgress, OnlineBackup } from './online-backup.js';
-import { describe, forget, requireModel, requireThumbnails, settingsDiffer } from './open-collection.js';
+import {
+  describe,
+  forget,
+  indexesOf,
+  requireModel,
+  requireNoObjects,
+  requireThumbnails,
+  settingsDiffer,
+} from './open-collection.js';
 import type { OpenCollection } from './open-collection.js';
 import { Reembeddings } from './reembeddings.js';
 import { SqliteCatalog } from './sqlite-catalog.js';
@@ -124,21 +132,29 @@ export class Engine {
 
   private load(): void {
     const rows = this.catalog.listCollections();
-    this.files.sweep(new Set(rows.map((row) => row.key)));
+    this.files.sweep(rows.map((row) => row.key));
     for (const row of rows) {
-      const index = this.addCollection(row);
+      const { index, objects } = this.addCollection(row);
       for (const stored of this.catalog.vectors(row)) {
         index.vectors.add(stored.label, stored.id, decodeVector(stored, row));
       }
-      index.loadGraph(this.catalog.nextLabel(row.row));
+      const nextLabel = this.catalog.nextLabel(row.row);
+      index.loadGraph(nextLabel);
+      for (const stored of this.catalog.objects.vectors(row.row))
+        objects.load(stored, decodeVector(stored, row));
+      objects.index.loadGraph(nextLabel);
     }
     this.reembeddings.findLeftovers(this.collections.values());
   }
 
-  private addCollection(row: CollectionRow): CollectionIndex {
-    const index = this.createIndex(row);
-    this.collections.set(row.name, { row, index });
-    return index;
+  private addCollection(row: CollectionRow): OpenCollection {
+    const open = { row, index: this.createIndex(row), objects: this.createObjects(row) };
+    this.collections.set(row.name, open);
+    return open;
+  }
+
+  private createObjects(row: CollectionRow): ObjectIndex {
+    return new ObjectIndex(this.createIndex({ ...row, key: objectsKey(row.key) }));
   }
 
   private createIndex(row: CollectionRow): CollectionIndex {
@@ -165,7 +181,7 @@ export class Engine {
       ...settings,
       createdAt: this.clock().toISOString(),
     });
-    return { collection: describe({ row, index: this.addCollection(row) }), created: true };
+    return { collection: describe(this.addCollection(row)), created: true };
   }
 
   alterCollection(name: string, changes: Partial<AlterableSettings>): Collection {
@@ -215,7 +231,13 @@ export class Engine {
   }
 
   finishReembedding(name: string, { dropMissing }: { dropMissing: boolean }): FinishOutcome {
-    return this.reembeddings.finish(this.get(name), dropMissing);
+    const open = this.get(name);
+    const outcome = this.reembeddings.finish(open, dropMissing);
+    if (outcome.state === 'swapped') {
+      open.objects.index.dispose();
+      open.objects = this.createObjects(open.row);
+    }
+    return outcome;
   }
 
   cancelReembedding(name: string): void {
@@ -237,9 +259,10 @@ export class Engine {
 
   deleteCollection(name: string): void {
     this.aliases.requireNone(name);
-    const { row, index, next } = this.get(name);
+    const { row, index, objects, next } = this.get(name);
     this.catalog.deleteCollection(row.row);
     index.dispose();
+    objects.index.dispose();
     next?.index.dispose();
     this.collections.delete(name);
     try {
@@ -258,16 +281,21 @@ export class Engine {
     refuseDuplicates(images);
     for (const image of images) requireModel(row, image.modelFingerprint);
     requireThumbnails(row, images);
-    const records = images.map((image) => ({
-      ...image,
-      vector: toUnitVector(image.vector, row.dimension, `The vector of image ${show(image.id)}`),
-    }));
+    requireNoObjects(open, images);
+    const records = images.map((image) => toUnitImage(image, row.dimension));
     this.group.reserve(index.vectors, records.length);
+    const objects = records.reduce((sum, image) => sum + (image.objects?.found.length ?? 0), 0);
+    if (objects > 0) this.group.reserve(open.objects.index.vectors, objects);
     const changes = this.catalog.putImages(row, records, this.clock().toISOString());
     this.group.afterCommit(() =>
       changes.forEach(({ label, replacedLabel }, i) => {
         if (replacedLabel !== undefined) forget(open, replacedLabel);
-        if (label !== undefined) open.index.insert(label, records[i]!.id, records[i]!.vector);
+        if (label === undefined) return;
+        const { id, vector, objects: shown } = records[i]!;
+        open.index.insert(label, id, vector);
+        shown?.found.forEach((object, number) =>
+          open.objects.insert({ imageLabel: label, id, number }, object.vector),
+        );
       }),
     );
     return changes.map((change) => change.outcome);
@@ -367,7 +395,8 @@ export class Engine {
   }
 
   indexStatus(name: string): IndexStatus {
-    return this.get(name).index.status();
+    const { index, objects } = this.get(name);
+    return withObjects(index.status(), objects.index.status());
   }
 
   /** Does writes that put off what they show (`afterCommit`) in order, with one wait for the disk. */
@@ -407,17 +436,15 @@ export class Engine {
 
   get needsUpkeep(): boolean {
     if (this.reembeddings.hasLeftovers) return true;
-    return [...this.collections.values()].some(
-      ({ index, next }) => index.needsUpkeep || next?.index.needsUpkeep,
-    );
+    return [...this.collections.values()].some((open) => indexesOf(open).some((index) => index.needsUpkeep));
   }
 
   /** A short stretch of work on graphs. */
   upkeep(): void {
     const end = performance.now() + UPKEEP_SLICE_MS;
     const mayGoOn = (): boolean => performance.now() < end;
-    for (const { index, next } of this.collections.values()) {
-      for (const each of next === undefined ? [index] : [index, next.index]) {
+    for (const open of this.collections.values()) {
+      for (const each of indexesOf(open)) {
         if (each.needsUpkeep) each.upkeep(mayGoOn);
         if (!mayGoOn()) return;
       }
@@ -428,8 +455,9 @@ export class Engine {
   /** Saves the graphs and closes the database. */
   close(): void {
     try {
-      for (const { index, next } of this.collections.values()) {
+      for (const { index, objects, next } of this.collections.values()) {
         index.save();
+        objects.index.save();
         next?.index.dispose();
       }
     } finally {

@@ -122,13 +122,14 @@ export class GraphFiles {
     }
   }
 
-  /** Removes everything that belongs to the collection with this key. */
+  /** Removes everything that belongs to the collection with this key, its objects' graph too. */
   remove(key: string): void {
-    this.removeFiles(this.filesOf(key));
+    this.removeFiles([...this.filesOf(key), ...this.filesOf(objectsKey(key))]);
   }
 
   /** Removes what a crash or a deleted collection left behind. */
-  sweep(liveKeys: ReadonlySet<string>): void {
+  sweep(collectionKeys: readonly string[]): void {
+    const liveKeys = new Set(collectionKeys.flatMap((key) => [key, objectsKey(key)]));
     this.removeFiles(
       readdirSync(this.folder).filter(
         (name) => /\.(hnsw|json|tmp)$/.test(name) && (name.endsWith('.tmp') || !liveKeys.has(keyOf(name))),
@@ -169,6 +170,11 @@ export class GraphFiles {
   private removeFiles(names: readonly string[]): void {
     for (const name of names) rmSync(join(this.folder, name), { force: true });
   }
+}
+
+/** The key of the graph over a collection's objects. */
+export function objectsKey(key: string): string {
+  return `${key}-objects`;
 }
 
 /** What a graph must have in common with its collection to be of any use to it. */

@@ -7,6 +7,7 @@ import { GroupWalk } from './group-walk.js';
 import { diversify } from './mmr.js';
 import { NearCopies } from './near-copies.js';
 import { requireModel } from './open-collection.js';
+import { searchVectors, type FoundLabel, type ObjectIndex } from './object-index.js';
 import type { CollectionRow, SqliteCatalog } from './sqlite-catalog.js';
 import type { ScoredLabel } from './vector-table.js';
 
@@ -18,6 +19,7 @@ const FIRST_LOOK_MARGIN = 32;
 export interface SearchedCollection {
   readonly row: CollectionRow;
   readonly index: CollectionIndex;
+  readonly objects: ObjectIndex;
   readonly catalog: SqliteCatalog;
 }
 
@@ -26,7 +28,7 @@ export function searchHits(collection: SearchedCollection, query: SearchQuery): 
   return new HitSearch(collection, query).hits();
 }
 
-interface Described extends ScoredLabel {
+interface Described extends FoundLabel {
   readonly metadata: Metadata;
 }
 
@@ -57,7 +59,7 @@ class HitSearch {
   hits(): SearchHit[] {
     const { groupBy, diversity } = this.query;
     if (groupBy !== undefined) return this.groups(groupBy);
-    let found: ScoredLabel[];
+    let found: readonly FoundLabel[];
     if (diversity !== undefined) {
       const { lambda = 0.5, candidates = DEFAULT_CANDIDATES } = diversity;
       const pool = this.ranked(Math.max(candidates, this.wanted));
@@ -69,10 +71,10 @@ class HitSearch {
   }
 
   /** The best `count`, copies of better ones left out where that was asked for. */
-  private ranked(count: number): ScoredLabel[] {
+  private ranked(count: number): FoundLabel[] {
     const { copies } = this;
     if (copies === undefined) return this.look(count, this.matching, this.excluded);
-    const kept: ScoredLabel[] = [];
+    const kept: FoundLabel[] = [];
     const seen = new Set(this.excluded);
     for (let depth = count + FIRST_LOOK_MARGIN; ; depth *= DEEPER) {
       const next = this.look(depth, this.matching, seen);
@@ -125,28 +127,34 @@ class HitSearch {
     count: number,
     matching: readonly number[] | undefined,
     excluded: ReadonlySet<number>,
-  ): ScoredLabel[] {
-    const { ef, exact, minScore } = this.query;
-    const { row, index } = this.collection;
-    return index.search({
+  ): FoundLabel[] {
+    const { ef, exact, minScore, objects = 'images' } = this.query;
+    const asked = {
       vector: this.vector,
       k: count,
-      ef: ef ?? row.ef,
+      ef: ef ?? this.collection.row.ef,
       exact,
       matching,
       excluded,
       minScore,
-    });
+    };
+    return searchVectors(this.collection, asked, objects);
   }
 
-  private describe(hit: ScoredLabel): Described {
+  private describe(hit: FoundLabel): Described {
     const { row, catalog } = this.collection;
     return { ...hit, metadata: catalog.describeLabel(row.row, hit.label).metadata };
   }
 
-  private shape({ label, id, score, metadata }: Described): SearchHit {
-    if (this.query.withVectors !== true) return { id, score, metadata };
-    return { id, score, metadata, vector: this.collection.index.vectors.get(label).slice() };
+  private shape({ label, id, score, metadata, object }: Described): SearchHit {
+    const { row, index, objects, catalog } = this.collection;
+    const hit: SearchHit =
+      object === undefined
+        ? { id, score, metadata }
+        : { id, score, metadata, bbox: catalog.objects.bbox(row.row, label, object.number) };
+    if (this.query.withVectors !== true) return hit;
+    const vector = object === undefined ? index.vectors.get(label) : objects.index.vectors.get(object.label);
+    return { ...hit, vector: vector.slice() };
   }
 }
 

@@ -3,12 +3,14 @@ import type { Collection, CollectionSettings } from '../collection-store.js';
 import { refuse, show } from '../input-checks.js';
 import type { ImageRecord } from '../validate-image.js';
 import type { CollectionIndex } from './collection-index.js';
+import type { ObjectIndex } from './object-index.js';
 import type { CollectionRow } from './sqlite-catalog.js';
 
 /** A collection in memory. */
 export interface OpenCollection {
   row: CollectionRow;
   index: CollectionIndex;
+  objects: ObjectIndex;
   /** What it becomes, while it is re-embedded: filled beside it, seen by nobody. */
   next?: { row: CollectionRow; readonly index: CollectionIndex };
 }
@@ -17,7 +19,7 @@ const NEVER_CHANGE = ['dimension', 'm', 'efConstruction'] as const;
 const ALTERABLE = ['ef', 'content', 'thumbnails'] as const;
 const SETTINGS = ['model', 'modelFingerprint', ...NEVER_CHANGE, ...ALTERABLE] as const;
 
-export function describe({ row, index, next }: OpenCollection): Collection {
+export function describe({ row, index, objects, next }: OpenCollection): Collection {
   const { name, model, modelFingerprint, dimension, m, efConstruction, ef, content, thumbnails, createdAt } =
     row;
   return {
@@ -31,6 +33,7 @@ export function describe({ row, index, next }: OpenCollection): Collection {
     content,
     thumbnails,
     count: index.vectors.size,
+    objects: objects.size,
     createdAt,
     ...(next === undefined
       ? {}
@@ -45,8 +48,9 @@ export function describe({ row, index, next }: OpenCollection): Collection {
 }
 
 /** Takes a version that has been replaced or deleted out of the memory. */
-export function forget({ index, next }: OpenCollection, label: number): void {
+export function forget({ index, objects, next }: OpenCollection, label: number): void {
   index.remove(label);
+  objects.removeOf(label);
   if (next?.index.vectors.has(label)) next.index.remove(label);
 }
 
@@ -87,4 +91,18 @@ export function requireThumbnails({ name, thumbnails }: CollectionRow, images: r
   if (without !== undefined) {
     refuse(`Collection "${name}" keeps thumbnails, but image ${show(without.id)} has none.`);
   }
+}
+
+/** Objects have no vectors of the next model. @throws conflict while the collection is re-embedded */
+export function requireNoObjects({ row, next }: OpenCollection, images: readonly ImageRecord[]): void {
+  if (next === undefined || images.every(({ objects }) => objects === undefined)) return;
+  throw new DinoError(
+    'conflict',
+    `Collection "${row.name}" is being re-embedded, and objects are not. Wait for the job, or cancel it, or store the images without objects.`,
+  );
+}
+
+/** Everything that is kept up in the background. */
+export function indexesOf({ index, objects, next }: OpenCollection): CollectionIndex[] {
+  return next === undefined ? [index, objects.index] : [index, objects.index, next.index];
 }

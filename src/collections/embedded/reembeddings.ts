@@ -51,6 +51,12 @@ export class Reembeddings {
         `Collection "${row.name}" keeps no originals (content "${row.content}"), so nothing can be re-embedded. Alter its content to "original", and store its images again.`,
       );
     }
+    if (open.objects.size > 0) {
+      throw new DinoError(
+        'conflict',
+        `Collection "${row.name}" has the vectors of ${open.objects.size} objects, which are not re-embedded. Store the images that have them again without objects, or into a new collection of the other model.`,
+      );
+    }
     if (open.next?.row.modelFingerprint !== next.modelFingerprint) {
       this.forget(open);
       open.next = this.load(row, next);

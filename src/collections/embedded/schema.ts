@@ -100,4 +100,25 @@ export const MIGRATIONS: readonly string[] = [
     collection INTEGER NOT NULL REFERENCES collections (row)
   ) STRICT;
   `,
+  `
+  -- how the objects of an image were looked for; null where they were not
+  ALTER TABLE images ADD COLUMN object_method TEXT;
+  ALTER TABLE images ADD COLUMN object_max INTEGER;
+
+  -- what an image shows; an object's label is its image's + 1 + number, and the next image's comes after the last
+  CREATE TABLE objects (
+    image INTEGER NOT NULL REFERENCES images (row) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    -- the box in px of the image
+    x REAL NOT NULL,
+    y REAL NOT NULL,
+    width REAL NOT NULL,
+    height REAL NOT NULL,
+    score REAL NOT NULL,
+    -- as in vectors
+    vector BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (image, number)
+  ) STRICT;
+  `,
 ];

@@ -14,6 +14,8 @@ import { AliasTable } from './alias-table.js';
 import { FieldTable } from './field-table.js';
 import { blobChecksum } from './blob-checksum.js';
 import { compileFilter } from './filter-sql.js';
+import { isSameSetting, type ObjectSetting } from '../image-objects.js';
+import { ObjectTable } from './object-table.js';
 import { OnlineBackup } from './online-backup.js';
 import { ReembeddingTable, VECTOR_TABLES } from './reembedding-table.js';
 import { openDatabase } from './sqlite-open.js';
@@ -55,6 +57,7 @@ export interface StoredPicture extends Picture {
 }
 
 interface ImageRow {
+  row: number;
   id: string;
   metadata: string;
   content_hash: string;
@@ -64,12 +67,14 @@ interface ImageRow {
   bytes: number;
   has_original: number;
   has_thumbnail: number;
+  object_method: ObjectSetting['method'] | null;
+  object_max: number | null;
   created_at: string;
   updated_at: string;
 }
 
 const IMAGE_COLUMNS =
-  'id, metadata, content_hash, media_type, width, height, bytes, has_original, has_thumbnail, created_at, updated_at';
+  'id, metadata, content_hash, media_type, width, height, bytes, has_original, has_thumbnail, object_method, object_max, created_at, updated_at';
 
 /**
  * The truth on disk: collections, images, vectors and pictures in one SQLite file. Synchronous; every
@@ -78,6 +83,7 @@ const IMAGE_COLUMNS =
 export class SqliteCatalog {
   readonly aliases: AliasTable;
   readonly reembeddings: ReembeddingTable;
+  readonly objects: ObjectTable;
   private readonly statements = new Map<string, Statement>();
 
   /** Questions to the metadata. */
@@ -87,6 +93,7 @@ export class SqliteCatalog {
     this.fields = new FieldTable(db);
     this.aliases = new AliasTable(db);
     this.reembeddings = new ReembeddingTable(db);
+    this.objects = new ObjectTable(db);
   }
 
   /** @throws conflict when another process has the file, or when its schema is newer than this code's */
@@ -144,7 +151,7 @@ export class SqliteCatalog {
       let label = this.nextLabel(collection.row);
       const changes = images.map((image) => {
         const change = this.putImage(collection, image, label, now);
-        if (change.label !== undefined) label++;
+        if (change.label !== undefined) label += 1 + (image.objects?.found.length ?? 0);
         return change;
       });
       if (label > LABEL_LIMIT) {
@@ -160,7 +167,7 @@ export class SqliteCatalog {
 
   private putImage(collection: CollectionRow, image: ImageRecord, label: number, now: string): PutChange {
     const before = this.prepare(
-      `SELECT label, ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`,
+      `SELECT row, label, ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`,
     ).get(collection.row, image.id) as (ImageRow & { label: number }) | undefined;
     const original = collection.content === 'original' ? image.content : undefined;
     const thumbnail = collection.thumbnails ? image.thumbnail : undefined;
@@ -168,17 +175,19 @@ export class SqliteCatalog {
       before?.content_hash === image.contentHash &&
       (before.has_original === 1 || original === undefined) &&
       (before.has_thumbnail === 1 || thumbnail === undefined) &&
+      isSameSetting(settingOf(before), image.objects) &&
       canonicalMetadata(before.metadata) === canonicalMetadata(image.metadata)
     ) {
       return { outcome: 'unchanged' };
     }
     const row = this.prepare(
       `INSERT INTO images (collection, label, ${IMAGE_COLUMNS})
-       VALUES (@collection, @label, @id, @metadata, @contentHash, @mediaType, @width, @height, @bytes, @hasOriginal, @hasThumbnail, @now, @now)
+       VALUES (@collection, @label, @id, @metadata, @contentHash, @mediaType, @width, @height, @bytes, @hasOriginal, @hasThumbnail, @objectMethod, @objectMax, @now, @now)
        ON CONFLICT (collection, id) DO UPDATE SET label = excluded.label, metadata = excluded.metadata,
          content_hash = excluded.content_hash, media_type = excluded.media_type, width = excluded.width,
          height = excluded.height, bytes = excluded.bytes, has_original = excluded.has_original,
-         has_thumbnail = excluded.has_thumbnail, updated_at = max(updated_at, excluded.updated_at)
+         has_thumbnail = excluded.has_thumbnail, object_method = excluded.object_method,
+         object_max = excluded.object_max, updated_at = max(updated_at, excluded.updated_at)
        RETURNING row`,
     )
       .pluck()
@@ -194,6 +203,8 @@ export class SqliteCatalog {
         bytes: image.content?.byteLength ?? 0,
         hasOriginal: Number(original !== undefined),
         hasThumbnail: Number(thumbnail !== undefined),
+        objectMethod: image.objects?.method ?? null,
+        objectMax: image.objects?.max ?? null,
         now,
       }) as number;
     const { buffer, byteOffset, byteLength } = image.vector;
@@ -205,6 +216,7 @@ export class SqliteCatalog {
     );
     this.putContent(row, original);
     this.putBlob('thumbnails', 'thumbnail', row, thumbnail);
+    this.objects.replace(row, image.objects);
     // What the next model made of the version before.
     if (before !== undefined) this.putBlob(VECTOR_TABLES[1 - collection.side]!, 'vector', row, undefined);
     return before === undefined
@@ -236,11 +248,11 @@ export class SqliteCatalog {
   }
 
   findImage(collection: number, id: string): StoredImage | undefined {
-    const row = this.prepare(`SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`).get(
+    const row = this.prepare(`SELECT row, ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`).get(
       collection,
       id,
     );
-    return row === undefined ? undefined : toStoredImage(row as ImageRow);
+    return row === undefined ? undefined : this.toStoredImage(row as ImageRow);
   }
 
   findLabel(collection: number, id: string): number | undefined {
@@ -277,10 +289,10 @@ export class SqliteCatalog {
     const condition = compileCondition(filter);
     const rows = this.db
       .prepare(
-        `SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id > ? AND ${condition.sql} ORDER BY id LIMIT ?`,
+        `SELECT row, ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id > ? AND ${condition.sql} ORDER BY id LIMIT ?`,
       )
       .all(collection, after, ...condition.values, limit) as ImageRow[];
-    return rows.map(toStoredImage);
+    return rows.map((row) => this.toStoredImage(row));
   }
 
   /** @throws invalid-request when the result would be beyond the limits of metadata */
@@ -291,9 +303,9 @@ export class SqliteCatalog {
         .get(collection, id) as string | undefined;
       if (before === undefined) return undefined;
       const row = this.prepare(
-        `UPDATE images SET metadata = ?, updated_at = max(updated_at, ?) WHERE collection = ? AND id = ? RETURNING ${IMAGE_COLUMNS}`,
+        `UPDATE images SET metadata = ?, updated_at = max(updated_at, ?) WHERE collection = ? AND id = ? RETURNING row, ${IMAGE_COLUMNS}`,
       ).get(applyPatch(before, patch), now, collection, id);
-      return toStoredImage(row as ImageRow);
+      return this.toStoredImage(row as ImageRow);
     });
   }
 
@@ -328,6 +340,14 @@ export class SqliteCatalog {
     return this.db.transaction(work).immediate();
   }
 
+  private toStoredImage(row: ImageRow): StoredImage {
+    const setting = settingOf(row);
+    const image = describeRow(row);
+    return setting === undefined
+      ? image
+      : { ...image, objects: { ...setting, found: this.objects.of(row.row) } };
+  }
+
   private prepare(sql: string): Statement {
     let statement = this.statements.get(sql);
     if (statement === undefined) this.statements.set(sql, (statement = this.db.prepare(sql)));
@@ -339,7 +359,11 @@ function compileCondition(filter: Filter | undefined): { sql: string; values: re
   return filter === undefined ? { sql: 'TRUE', values: [] } : compileFilter(filter);
 }
 
-function toStoredImage(row: ImageRow): StoredImage {
+function settingOf({ object_method: method, object_max: max }: ImageRow): ObjectSetting | undefined {
+  return method === null ? undefined : { method, max: max! };
+}
+
+function describeRow(row: ImageRow): StoredImage {
   return {
     id: row.id,
     metadata: JSON.parse(row.metadata) as StoredImage['metadata'],

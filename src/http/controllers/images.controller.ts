@@ -18,8 +18,9 @@ import {
 import type { Request as HttpRequest } from 'express';
 import type { Readable } from 'node:stream';
 import type { ImageService, ImageToPut, PutResult } from '../../collections/image.service.js';
+import { validateObjectSetting } from '../../collections/validate-objects.js';
 import { DinoError } from '../../errors.js';
-import { parseBatchItems, parseFilter, parseMetadata } from '../options.js';
+import { objectSetting, parseBatchItems, parseFilter, parseMetadata } from '../options.js';
 import type {
   BatchOptions,
   BatchRequest,
@@ -103,7 +104,9 @@ export class ImagesController extends Controller {
   ): Promise<BatchResponse> {
     const images =
       body === undefined ? await this.#fromFiles(request, query.items) : await this.#fromJson(body);
-    const results = await this.#service.putMany(collection, images, request.signal);
+    const objects = body?.objects ?? objectSetting(query);
+    const asked = images.map((image) => ({ ...image, objects: objects && validateObjectSetting(objects) }));
+    const results = await this.#service.putMany(collection, asked, request.signal);
     return { results: results.map((result) => toBatchResult(result, request.id)) };
   }
 
@@ -127,7 +130,9 @@ export class ImagesController extends Controller {
   ): Promise<PutImageResponse> {
     const bytes = await this.#images.one(request, body?.image);
     const metadata = body?.metadata ?? parseMetadata(query.metadata);
-    const result = await this.#service.put(collection, { id, bytes, metadata }, request.signal);
+    const given = body?.objects ?? objectSetting(query);
+    const objects = given && validateObjectSetting(given);
+    const result = await this.#service.put(collection, { id, bytes, metadata, objects }, request.signal);
     this.setStatus(result.status === 'created' ? 201 : 200);
     return result;
   }

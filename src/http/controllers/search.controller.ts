@@ -164,7 +164,7 @@ export class SearchController extends Controller {
 }
 
 function optionsOf(query: SearchOptions, body: SearchRequest | undefined): SearchSettings {
-  const { k, ef, exact, minScore, offset, suppressDuplicates, groupBy, groupSize, withVectors } = {
+  const { k, ef, exact, minScore, offset, suppressDuplicates, groupBy, groupSize, objects, withVectors } = {
     ...query,
     ...body,
   };
@@ -177,6 +177,7 @@ function optionsOf(query: SearchOptions, body: SearchRequest | undefined): Searc
     suppressDuplicates,
     groupBy,
     groupSize,
+    objects,
     withVectors: withVectors !== undefined,
     diversity: body?.diversity ?? parseDiversity(query.diversity),
     filter: filterOf(query, body),

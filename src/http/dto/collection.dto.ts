@@ -92,6 +92,8 @@ export interface CollectionResource {
   name: string;
   /** Images stored. */
   count: number;
+  /** Objects stored with them. */
+  objects: number;
   model: string;
   /** SHA-256 of the model's file. */
   modelFingerprint: string;
@@ -184,6 +186,11 @@ interface SearchParameters extends NeighbourParameters {
    * @maximum 100
    */
   groupSize?: number;
+  /**
+   * What is compared with: whole images (the default), their objects, or both. An image is one result at most, its best;
+   * one found by an object has its `bbox`. Objects go neither with `suppressDuplicates` nor with `diversity`.
+   */
+  objects?: 'images' | 'objects' | 'both';
   /** Give the vectors of the results: as lists of numbers, or as base64 of little-endian float32. Default: none. */
   withVectors?: VectorEncoding;
 }
@@ -245,6 +252,12 @@ export interface SearchResult {
   metadata: Metadata;
   /** With `groupBy`: the value that the result stands for. */
   group?: FilterScalar;
+  /**
+   * Where it was found by an object: `[x, y, width, height]` in px of the stored image, after EXIF orientation.
+   * @minItems 4
+   * @maxItems 4
+   */
+  bbox?: number[];
   /** Where `withVectors` asks for it: unit length; numbers, or base64 of little-endian float32. */
   vector?: number[] | string;
 }

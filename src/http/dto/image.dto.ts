@@ -13,6 +13,57 @@ export interface StoredImageReference {
 /** An image in JSON: a `data:` URI, bare base64, or a stored image. */
 export type ImageReference = string | StoredImageReference;
 
+/**
+ * How objects are found, as by `POST /v1/masks`: `maskcut` and `deep-spectral` find several, `tokencut` and `lost` one
+ * at most.
+ */
+export type ObjectMethodName = 'maskcut' | 'tokencut' | 'lost' | 'deep-spectral';
+
+/** Has the image's objects found and stored with it, each with the embedding of its box cut out of the image. */
+export interface ObjectSettingRequest {
+  method: ObjectMethodName;
+  /**
+   * Most objects kept. Default 3; `tokencut` and `lost` find one at most.
+   * @isInt
+   * @minimum 1
+   * @maximum 10
+   */
+  max?: number;
+}
+
+/** An object that a stored image shows. */
+export interface ImageObjectResource {
+  /**
+   * `[x, y, width, height]` in px of the image, after EXIF orientation.
+   * @minItems 4
+   * @maxItems 4
+   */
+  bbox: number[];
+  /** As the method scores its masks; bigger is better. */
+  score: number;
+}
+
+/** The objects of a stored image. */
+export interface ImageObjectsResource {
+  method: ObjectMethodName;
+  /** Most objects kept. */
+  max: number;
+  /** Best first; empty where none was found. */
+  found: ImageObjectResource[];
+}
+
+interface ObjectOptions {
+  /** Finds the image's objects by this method and stores them with it, so that a search can find them. */
+  objects?: ObjectMethodName;
+  /**
+   * Most objects kept. Default 3; `tokencut` and `lost` find one at most. Only with `objects`.
+   * @isInt
+   * @minimum 1
+   * @maximum 10
+   */
+  maxObjects?: number;
+}
+
 /** A stored image, without its bytes. */
 export interface ImageResource {
   /** Unique in its collection; the SHA-256 of the content where the caller gave none. */
@@ -32,6 +83,8 @@ export interface ImageResource {
   hasOriginal: boolean;
   /** Whether a thumbnail is kept. */
   hasThumbnail: boolean;
+  /** Where it was stored with `objects`: how they were looked for, and what was found. */
+  objects?: ImageObjectsResource;
   /** ISO 8601, UTC. */
   createdAt: string;
   /** ISO 8601, UTC. */
@@ -44,10 +97,12 @@ export interface PutImageRequest {
   image: ImageReference;
   /** Flat: texts, numbers, booleans, lists of texts or of numbers. */
   metadata?: Metadata;
+  /** Default: its objects are not looked for. */
+  objects?: ObjectSettingRequest;
 }
 
 /** Options of an image sent as it is. */
-export interface PutImageOptions {
+export interface PutImageOptions extends ObjectOptions {
   /** Metadata as JSON text, e.g. `{"class":"cat"}`; in multipart the field of that name. */
   metadata?: string;
 }
@@ -56,7 +111,7 @@ export interface PutImageOptions {
 export type PutStatus = 'created' | 'replaced' | 'unchanged';
 
 export interface PutImageResponse {
-  /** `unchanged`: the same content and metadata were stored already, nothing was computed. */
+  /** `unchanged`: the same content, metadata and setting of objects were stored already, nothing was computed. */
   status: PutStatus;
   image: ImageResource;
 }
@@ -71,10 +126,12 @@ export interface BatchItem {
 export interface BatchRequest {
   /** @minItems 1 */
   images: BatchItem[];
+  /** For all of them; default: their objects are not looked for. */
+  objects?: ObjectSettingRequest;
 }
 
 /** Options of a batch sent as multipart files. */
-export interface BatchOptions {
+export interface BatchOptions extends ObjectOptions {
   /** JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
   items?: string;
 }
