@@ -790,7 +790,7 @@ export interface components {
             bbox: number[];
             /**
              * Format: double
-             * @description As the method scores its masks; bigger is better.
+             * @description As the method scores its masks.
              */
             score: number;
         };
@@ -802,7 +802,7 @@ export interface components {
              * @description Most objects kept.
              */
             max: number;
-            /** @description Best first; empty where none was found. */
+            /** @description In the method's order; empty where none was found. */
             found: components["schemas"]["ImageObjectResource"][];
         };
         /** @description A stored image, without its bytes. */

@@ -20,7 +20,7 @@ export interface ImageObject {
   readonly score: number;
 }
 
-/** An image's objects, best first. */
+/** An image's objects, in the method's order. */
 export interface ImageObjects extends ObjectSetting {
   readonly found: ImageObject[];
 }
@@ -32,7 +32,7 @@ export interface NewObject extends ImageObject {
 }
 
 export interface NewObjects extends ObjectSetting {
-  /** Best first; at most `max`. */
+  /** In the method's order; at most `max`. */
   readonly found: readonly NewObject[];
 }
 

@@ -6,7 +6,7 @@ import type { ImageObject, NewObjects, ObjectSetting } from './image-objects.js'
 
 /** Tells where the objects of an image are. */
 export interface ObjectFinder {
-  /** @returns best first, with the model that has looked */
+  /** @returns in the method's order, with the model that has looked */
   find(
     bytes: Uint8Array,
     modelName: string,

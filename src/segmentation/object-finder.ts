@@ -17,7 +17,7 @@ export class ObjectFinder {
   }
 
   /**
-   * @returns best first, with the model that has looked: another one may have come under its name
+   * @returns in the method's order, with the model that has looked: another one may have come under its name
    * @throws DinoError as `MaskService.find`
    */
   async find(

@@ -16,7 +16,7 @@ export function describeCollections(openStore: OpenStore): void {
       const { collection, created } = await store.createCollection('new', settings({ dimension: 384 }));
       expect(created).toBe(true);
       const { createdAt, ...rest } = collection;
-      expect(rest).toEqual({ name: 'new', count: 0, ...settings({ dimension: 384 }) });
+      expect(rest).toEqual({ name: 'new', count: 0, objects: 0, ...settings({ dimension: 384 }) });
       expect(new Date(createdAt).toISOString()).toBe(createdAt);
       expect(await store.getCollection('new')).toEqual(collection);
     });

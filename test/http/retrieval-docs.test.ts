@@ -6,8 +6,8 @@ import { TestService } from '../support/test-service.js';
 const page = await readFile(new URL('../../docs/retrieval.md', import.meta.url), 'utf8');
 const [, searching] = page.split('\n## Searching\n');
 const examples = [
-  ...searching!.split('\n## ')[0]!.matchAll(/^curl -s '?http:\/\/127\.0\.0\.1:8080(.*)$/gm),
-].map(([, rest]) => rest!);
+  ...searching!.split('\n## ')[0]!.matchAll(/^curl -s (-X PUT )?'?http:\/\/127\.0\.0\.1:8080(.*)$/gm),
+].map(([, put = '', rest]) => put + rest!);
 
 let service: TestService;
 let cat: Buffer;
@@ -30,7 +30,7 @@ describe('the examples of docs/retrieval.md on searching', () => {
   it('are there', () => expect(examples.length).toBeGreaterThanOrEqual(14));
 
   it.each(examples)('%s', async (example) => {
-    const target = /^([^' ]+)/.exec(example)![1]!;
+    const target = /^(?:-X PUT )?([^' ]+)/.exec(example)![1]!;
     const { pathname, search, searchParams } = new URL(target, 'http://127.0.0.1');
     expect(search.length + pathname.length).toBe(target.length);
     const query = Object.fromEntries(searchParams);
@@ -38,6 +38,11 @@ describe('the examples of docs/retrieval.md on searching', () => {
     const fields = [...example.matchAll(/ -F (\w+)=([^@\s]+)/g)].map(
       ([, name, value]) => [name!, value!] as const,
     );
+    if (example.startsWith('-X PUT ')) {
+      const { status } = await service.call('PUT', pathname, { raw: cat, query });
+      expect(status).toBe(200);
+      return;
+    }
     const call =
       json !== undefined
         ? { json: JSON.parse(json) as unknown }

@@ -53,6 +53,7 @@ describe('a store whose process is killed while it writes', () => {
 
         const store = await open();
         const images = await ledger.check(store);
+        expect((await store.getCollection('c')).objects).toBe(images.length);
 
         await store.settle();
         const { graph } = await store.indexStatus('c');
@@ -63,6 +64,9 @@ describe('a store whose process is killed while it writes', () => {
           for (const exact of [true, false]) {
             const [best] = await store.search('c', { vector, k: 1, exact });
             expect([best!.id, best!.metadata['version']!]).toEqual([id, version]);
+            const asked = { vector: vector.toReversed(), k: 1, exact, objects: 'objects' } as const;
+            const [shown] = await store.search('c', asked);
+            expect([shown!.id, shown!.metadata['version']!]).toEqual([id, version]);
           }
           const content = await store.getContent('c', id);
           expect(content.contentHash).toBe(contentHash);

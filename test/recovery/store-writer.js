@@ -28,6 +28,11 @@ function imageOf(id, version) {
     content: Buffer.from(version.repeat(200)),
     thumbnail: Buffer.from(version),
     vector: Float32Array.from(vector),
+    objects: {
+      method: 'lost',
+      max: 1,
+      found: [{ bbox: [0, 0, 1, 1], score: 1, vector: Float32Array.from(vector.toReversed()) }],
+    },
   };
 }
 

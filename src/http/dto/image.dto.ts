@@ -39,7 +39,7 @@ export interface ImageObjectResource {
    * @maxItems 4
    */
   bbox: number[];
-  /** As the method scores its masks; bigger is better. */
+  /** As the method scores its masks. */
   score: number;
 }
 
@@ -48,7 +48,7 @@ export interface ImageObjectsResource {
   method: ObjectMethodName;
   /** Most objects kept. */
   max: number;
-  /** Best first; empty where none was found. */
+  /** In the method's order; empty where none was found. */
   found: ImageObjectResource[];
 }
 
