@@ -1,8 +1,7 @@
 import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Model } from '../models/model-registry.js';
-import type { ImageReader } from '../vision/image-reader.js';
-import type { ImageObject, NewObjects, ObjectSetting } from './image-objects.js';
+import type { ImageObject, NewObject, NewObjects, ObjectSetting } from './image-objects.js';
 
 /** Tells where the objects of an image are. */
 export interface ObjectFinder {
@@ -19,16 +18,14 @@ export interface ObjectFinder {
 export class ObjectService {
   readonly #finder: ObjectFinder;
   readonly #embeddings: EmbeddingService;
-  readonly #reader: ImageReader;
 
-  constructor(parts: { finder: ObjectFinder; embeddings: EmbeddingService; reader: ImageReader }) {
+  constructor(parts: { finder: ObjectFinder; embeddings: EmbeddingService }) {
     this.#finder = parts.finder;
     this.#embeddings = parts.embeddings;
-    this.#reader = parts.reader;
   }
 
   /**
-   * @throws DinoError as `MaskService.find` and `EmbeddingService.embedAll`; conflict when another model has come under
+   * @throws DinoError as `MaskService.find` and `EmbeddingService.embedRegion`; conflict when another model has come under
    *   the name meanwhile
    */
   async of(
@@ -41,13 +38,13 @@ export class ObjectService {
     if (looked.fingerprint !== model.fingerprint) {
       throw new DinoError('conflict', `The model ${model.name} has been replaced meanwhile. Try again.`);
     }
-    // One after the other: each holds the image's pixels.
-    const crops: Uint8Array[] = [];
-    for (const { bbox } of found) {
-      const [left, top, width, height] = bbox;
-      crops.push(await this.#reader.crop(bytes, { left, top, width, height }));
+    const objects: NewObject[] = [];
+    // One after the other: an image never needs more than one place.
+    for (const object of found) {
+      const region = { bbox: object.bbox };
+      const vector = await this.#embeddings.embedRegion(bytes, model, { region, by: 'crop' }, signal);
+      objects.push({ ...object, vector });
     }
-    const embedded = crops.length === 0 ? [] : await this.#embeddings.embedAll(crops, model, signal);
-    return { ...setting, found: found.map((object, i) => ({ ...object, vector: embedded[i]!.vector })) };
+    return { ...setting, found: objects };
   }
 }
