@@ -97,9 +97,11 @@ describe('the examples of docs/cli.md', () => {
   it.each(possible)('%s', async (_name, line) => {
     const args = parse(line);
     const { code, stdout, stderr } = await runDino(args, { cwd: root });
-    expect(stderr).not.toMatch(/^dino: /m);
+    // Of scenes of different shapes that is the true answer, and no picture is written.
+    const others = stderr.replace(/^dino: .*: nothing in common with the others$/gm, '');
+    expect(others).not.toMatch(/^dino: /m);
     expect(code).toBe(0);
-    expect(stdout).not.toBe('');
+    if (others === stderr) expect(stdout).not.toBe('');
     if (args.includes('--json')) for (const part of stdout.trim().split('\n')) JSON.parse(part);
   });
 });
