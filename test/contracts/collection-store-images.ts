@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Metadata } from '#dino/collections/filter.js';
 import { createRandom, image, newCollection } from './collection-fixtures.js';
@@ -60,6 +61,7 @@ export function describeImages(openStore: OpenStore): void {
         {
           ...image('a', EAST),
           content: bytes.subarray(10, 20),
+          contentHash: createHash('sha256').update(bytes.subarray(10, 20)).digest('hex'),
           thumbnail: Buffer.from(bytes.buffer, 50, 5),
           vector: vectors.subarray(4),
         },
