@@ -21,8 +21,6 @@ export function createApp(parts: AppParts): Express {
 
   app.use(requestContext({ logger, metrics }));
   app.use(helmet({ contentSecurityPolicy: { directives: CONTENT_POLICY }, strictTransportSecurity: false }));
-  app.use(operationsRouter(parts));
-  app.use(pagesRouter());
   app.use(
     '/v1',
     authentication(config.apiKeys),
@@ -30,6 +28,8 @@ export function createApp(parts: AppParts): Express {
     ...readBody(config),
   );
   RegisterRoutes(app);
+  app.use(operationsRouter(parts));
+  app.use(pagesRouter());
   app.use(noSuchPath);
   app.use(errorHandler(logger));
   return app;

@@ -167,11 +167,17 @@ export interface ImagePage {
   readonly nextCursor: string | null;
 }
 
-export interface SearchQuery {
+export interface SearchQuery extends RankingSettings {
   /** `dimension` finite elements, not all zero. */
   readonly vector: Float32Array;
   /** Model that made the vector; a conflict where the collection is of another by now. Default: the collection's. */
   readonly modelFingerprint?: string;
+  /** Ids never returned, e.g. the query's own; unknown ones are ignored. At most 10,000. */
+  readonly excludeIds?: readonly string[];
+}
+
+/** Everything about a search but what is looked for. */
+export interface RankingSettings {
   /** Neighbours wanted, 1..1000; with `groupBy` groups wanted. */
   readonly k: number;
   /**
@@ -190,8 +196,6 @@ export interface SearchQuery {
   readonly filter?: Filter;
   /** Cosine below which nothing is returned, -1..1. */
   readonly minScore?: number;
-  /** Ids never returned, e.g. the query's own; unknown ones are ignored. At most 10,000. */
-  readonly excludeIds?: readonly string[];
   /**
    * Cosine, 0..1, from which an image is a copy of another: a copy of a better hit is no hit. The ranking
    * is gone through from the top, and only what is kept counts as a better hit. Then `offset + k` is at
@@ -313,6 +317,12 @@ export interface SearchHit {
   readonly vector?: Float32Array;
 }
 
+export interface SearchAnswer {
+  readonly hits: SearchHit[];
+  /** Name of the collection's model. */
+  readonly model: string;
+}
+
 /**
  * Where images, their vectors and their metadata live.
  *
@@ -413,6 +423,8 @@ export interface CollectionStore {
 
   /** Nearest first, unless `groupBy` or `diversity` says otherwise; equal scores in ascending order of id. */
   search(collection: string, query: SearchQuery): Promise<SearchHit[]>;
+  /** The same by the vector of a stored image, which is not among the hits. @throws not-found */
+  searchStored(collection: string, id: string, settings: RankingSettings): Promise<SearchAnswer>;
 
   /** Images that match; all where there is no filter. */
   countImages(collection: string, filter?: Filter): Promise<number>;

@@ -4,7 +4,13 @@ import type { Region, RegionVector } from '../inference/region.js';
 import type { Model } from '../models/model-registry.js';
 import { againAfterChange } from './again-after-change.js';
 import type { CollectionService } from './collection.service.js';
-import type { Collection, CollectionStore, SearchHit, SearchQuery } from './collection-store.js';
+import type {
+  Collection,
+  CollectionStore,
+  RankingSettings,
+  SearchAnswer,
+  SearchHit,
+} from './collection-store.js';
 import type { Filter } from './filter.js';
 import { toUnitVector } from './unit-vector.js';
 
@@ -29,7 +35,7 @@ export interface NeighbourOptions {
 }
 
 /** Everything about a search but what is looked for; `k` is 10 by default. */
-export type SearchSettings = Omit<SearchQuery, 'vector' | 'excludeIds' | 'k'> & { readonly k?: number };
+export type SearchSettings = Omit<RankingSettings, 'k'> & { readonly k?: number };
 
 export interface AskedSearch {
   readonly query: Query;
@@ -39,11 +45,6 @@ export interface AskedSearch {
 export interface BatchAnswer {
   /** One per search in order, or what is wrong with it. */
   readonly answers: (SearchHit[] | DinoError)[];
-  readonly model: string;
-}
-
-export interface SearchAnswer {
-  readonly hits: SearchHit[];
   readonly model: string;
 }
 
@@ -78,6 +79,8 @@ export class SearchService {
     options: SearchSettings,
     signal?: AbortSignal,
   ): Promise<SearchAnswer> {
+    // All in one call of the store, which is what most of the time goes to.
+    if ('id' in query) return this.#store.searchStored(collectionName, query.id, withCount(options));
     return againAfterChange(() => this.#search(collectionName, query, options, signal));
   }
 
@@ -176,14 +179,15 @@ export class SearchService {
     options: SearchSettings,
     signal: AbortSignal | undefined,
   ): Promise<SearchHit[]> {
-    const { vector, excludeIds } = await this.#vector(place, query, signal);
     const { name, modelFingerprint } = place.collection;
-    return this.#store.search(name, { ...options, k: options.k ?? 10, vector, modelFingerprint, excludeIds });
+    if ('id' in query) return (await this.#store.searchStored(name, query.id, withCount(options))).hits;
+    const { vector, excludeIds } = await this.#vector(place, query, signal);
+    return this.#store.search(name, { ...withCount(options), vector, modelFingerprint, excludeIds });
   }
 
   async #vector(
     { collection: { name: collection, dimension }, model, embed }: SearchedPlace,
-    query: Query,
+    query: Exclude<Query, { id: string }>,
     signal: AbortSignal | undefined,
   ): Promise<{ vector: Float32Array; excludeIds?: readonly string[] }> {
     if ('image' in query) {
@@ -194,10 +198,6 @@ export class SearchService {
     }
     if ('vector' in query)
       return { vector: toUnitVector(Float32Array.from(query.vector), dimension, 'The vector') };
-    if ('id' in query) {
-      const [vector] = await this.#store.getVectors(collection, [query.id]);
-      return { vector: vector!, excludeIds: [query.id] };
-    }
     const { positive, negative = [] } = query;
     const vectors = await this.#store.getVectors(collection, [...positive, ...negative]);
     const towards = mean(vectors.slice(0, positive.length), dimension);
@@ -211,6 +211,10 @@ export class SearchService {
       excludeIds: [...positive, ...negative],
     };
   }
+}
+
+function withCount(options: SearchSettings): RankingSettings {
+  return { ...options, k: options.k ?? 10 };
 }
 
 /** The embedding of a whole image. */

@@ -2,7 +2,14 @@ import { checkInteger, isPlainObject, refuse, show } from './input-checks.js';
 import { SEARCHED_VECTORS, type SearchedVectors } from './image-objects.js';
 import { validateFilter } from './validate-filter.js';
 import { validateFieldName } from './validate-image.js';
-import type { Diversity, DuplicateQuery, FacetQuery, ListQuery, SearchQuery } from './collection-store.js';
+import type {
+  Diversity,
+  DuplicateQuery,
+  FacetQuery,
+  ListQuery,
+  SearchQuery,
+  RankingSettings,
+} from './collection-store.js';
 
 export const MAX_LIST_LIMIT = 1000;
 export const MAX_K = 1000;
@@ -41,12 +48,8 @@ export function validateListQuery(query: ListQuery): ListQuery {
  * @throws invalid-request
  */
 export function validateSearchQuery(query: SearchQuery): SearchQuery {
-  const { ef, exact, minScore } = query;
   const vector: unknown = query.vector;
   if (!(vector instanceof Float32Array)) refuse(`vector must be a Float32Array, but it is ${show(vector)}.`);
-  if (exact !== undefined && typeof exact !== 'boolean')
-    refuse(`exact must be true or false, but it is ${show(exact)}.`);
-  if (minScore !== undefined) checkNumber(minScore, 'minScore', -1, 1);
   const excludeIds: unknown = query.excludeIds ?? [];
   if (!Array.isArray(excludeIds) || excludeIds.some((id) => typeof id !== 'string')) {
     refuse('excludeIds must be a list of ids.');
@@ -54,6 +57,19 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
   if (excludeIds.length > MAX_EXCLUDED_IDS) {
     refuse(`excludeIds has at most ${MAX_EXCLUDED_IDS} ids, but this has ${excludeIds.length}.`);
   }
+  const { modelFingerprint } = query;
+  if (modelFingerprint !== undefined && typeof modelFingerprint !== 'string') {
+    refuse(`modelFingerprint must be a text, but it is ${show(modelFingerprint)}.`);
+  }
+  return { ...validateRankingSettings(query), vector, modelFingerprint, excludeIds: excludeIds as string[] };
+}
+
+/** The same for everything but what is looked for. @throws invalid-request */
+export function validateRankingSettings(query: RankingSettings): RankingSettings {
+  const { ef, exact, minScore } = query;
+  if (exact !== undefined && typeof exact !== 'boolean')
+    refuse(`exact must be true or false, but it is ${show(exact)}.`);
+  if (minScore !== undefined) checkNumber(minScore, 'minScore', -1, 1);
   const k = checkInteger(query.k, 'k', 1, MAX_K);
   const comparing = query.diversity !== undefined ? 'diversity' : 'suppressDuplicates';
   const deepest = query[comparing] === undefined ? MAX_DEPTH : MAX_COMPARED;
@@ -64,13 +80,7 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
   }
   const threshold = query.suppressDuplicates;
   if (threshold !== undefined) checkNumber(threshold, 'suppressDuplicates', 0, 1);
-  const { modelFingerprint } = query;
-  if (modelFingerprint !== undefined && typeof modelFingerprint !== 'string') {
-    refuse(`modelFingerprint must be a text, but it is ${show(modelFingerprint)}.`);
-  }
   return {
-    vector,
-    modelFingerprint,
     k,
     offset,
     objects: validateSearched(query),
@@ -82,7 +92,6 @@ export function validateSearchQuery(query: SearchQuery): SearchQuery {
     exact,
     filter: query.filter === undefined ? undefined : validateFilter(query.filter),
     minScore,
-    excludeIds: excludeIds as string[],
   };
 }
 
@@ -124,7 +133,7 @@ function validateSearched({
   objects = 'images',
   suppressDuplicates,
   diversity,
-}: SearchQuery): SearchedVectors {
+}: RankingSettings): SearchedVectors {
   if (!SEARCHED_VECTORS.includes(objects))
     refuse(`objects of a search is one of ${SEARCHED_VECTORS.join(', ')}, but it is ${show(objects)}.`);
   if (objects === 'images') return objects;
@@ -137,7 +146,7 @@ function validateSearched({
   return objects;
 }
 
-function validateGrouping(query: SearchQuery, k: number): Pick<SearchQuery, 'groupBy' | 'groupSize'> {
+function validateGrouping(query: RankingSettings, k: number): Pick<RankingSettings, 'groupBy' | 'groupSize'> {
   if (query.groupBy === undefined) {
     if (query.groupSize !== undefined) refuse('groupSize needs groupBy: the metadata field to group by.');
     return {};

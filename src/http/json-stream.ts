@@ -1,7 +1,11 @@
 import { Readable } from 'node:stream';
+import type { Response } from 'express';
 import { setImmediate } from 'node:timers/promises';
 import type { Controller } from '@tsoa/runtime';
 import { toNumbers } from './responses.js';
+
+/** Values up to which an answer without typed arrays is written at once. */
+const FEW = 4096;
 
 /** Characters after which the writer lets other requests go on. */
 const SLICE = 1 << 16;
@@ -10,13 +14,46 @@ const SLICE = 1 << 16;
 const RUN = 1024;
 
 /**
- * Sends an answer that holds many numbers: what `JSON.stringify` would make of it, with every `Float32Array` as a
- * list of numbers, written in slices so that the event loop goes on meanwhile.
+ * Sends an answer that may hold many numbers: what `JSON.stringify` would make of it, with every `Float32Array` as a
+ * list of numbers. A small one goes at once; a large one is written in slices, so that the event loop goes on meanwhile.
  */
 export function sendJson<Answer>(controller: Controller, answer: NumberRows<Answer>): Answer {
   controller.setHeader('Content-Type', 'application/json; charset=utf-8');
   // tsoa takes the JSON schema from the return type, and pipes a stream.
-  return Readable.from(slices(answer), { objectMode: false }) as unknown as Answer;
+  const body =
+    valuesLeft(answer, FEW) > 0
+      ? new WholeText(JSON.stringify(answer))
+      : Readable.from(slices(answer), { objectMode: false });
+  return body as unknown as Answer;
+}
+
+/** What tsoa takes for a stream, without the cost of one. */
+class WholeText {
+  readonly readable = true;
+
+  constructor(private readonly text: string) {}
+
+  _read(): void {
+    throw new Error('a text that is there is piped, not read');
+  }
+
+  pipe(response: Response): void {
+    // What was asked for by POST is not asked for again: no ETag, which `send` would compute.
+    if (response.req.method === 'GET') response.send(this.text);
+    else response.end(this.text);
+  }
+}
+
+/** How many of `allowed` values are left after those in `value`; 0 where there are more, or a typed array. */
+function valuesLeft(value: unknown, allowed: number): number {
+  if (typeof value !== 'object' || value === null) return allowed - 1;
+  if (value instanceof Float32Array) return 0;
+  let left = allowed;
+  for (const element of Object.values(value)) {
+    left = valuesLeft(element, left);
+    if (left <= 0) return 0;
+  }
+  return left;
 }
 
 /** An answer whose lists of numbers may still be typed arrays. */

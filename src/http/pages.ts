@@ -1,7 +1,10 @@
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { Router } from 'express';
-import swaggerUi from 'swagger-ui-dist';
 
+// Found and not imported: its entry would run a megabyte of script that is for browsers.
+const SWAGGER_UI = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const WEB = fileURLToPath(new URL('../web', import.meta.url));
 
 /** Points Swagger UI's bundled page at our specification. */
@@ -27,7 +30,7 @@ export function pagesRouter(): Router {
   router.get('/docs/swagger-initializer.js', (_request, response) => {
     response.type('text/javascript').send(SWAGGER_INITIALIZER);
   });
-  router.use('/docs', express.static(swaggerUi.getAbsoluteFSPath()));
+  router.use('/docs', express.static(SWAGGER_UI));
   router.use('/', express.static(WEB));
   return router;
 }

@@ -153,6 +153,49 @@ export function describeSearch(openStore: OpenStore): void {
     });
   });
 
+  describe('search by a stored image', () => {
+    let under: StoreUnderTest;
+    beforeAll(async () => {
+      under = await openStore();
+    });
+    afterAll(() => under.dispose());
+
+    it('leaves the image itself out, says the model, and goes by an alias too', async () => {
+      const name = await newCollection(under);
+      await under.store.putImages(
+        name,
+        [1, 2, 3].map((n) => image(`i${n}`, [1, n, 0, 0], { metadata: { n } })),
+      );
+      await under.store.putAlias(`alias-of-${name}`, name);
+      const filter = { field: 'n', gt: 1 };
+      const answer = await under.store.searchStored(`alias-of-${name}`, 'i1', {
+        k: 5,
+        filter,
+        withVectors: true,
+      });
+      expect(answer.model).toBe('dino-vits16');
+      expect(answer.hits.map(({ id, metadata }) => ({ id, metadata }))).toEqual([
+        { id: 'i2', metadata: { n: 2 } },
+        { id: 'i3', metadata: { n: 3 } },
+      ]);
+      expect(answer.hits[0]!.vector).toEqual((await under.store.getVectors(name, ['i2']))[0]);
+    });
+
+    it('refuses what is not there and settings out of range', async () => {
+      const name = await newCollection(under);
+      await under.store.putImages(name, [image('i', EAST)]);
+      const { store } = under;
+      await expect(store.searchStored('missing', 'i', { k: 1 })).rejects.toMatchObject({ code: 'not-found' });
+      await expect(store.searchStored(name, 'j', { k: 1 })).rejects.toMatchObject({ code: 'not-found' });
+      await expect(store.searchStored(name, 'i', { k: 0 })).rejects.toMatchObject({
+        code: 'invalid-request',
+      });
+      await expect(store.searchStored(name, '..', { k: 1 })).rejects.toMatchObject({
+        code: 'invalid-request',
+      });
+    });
+  });
+
   describe('search in thousands', () => {
     const COUNT = 3000;
     const DIMENSION = 32;
@@ -173,6 +216,32 @@ export function describeSearch(openStore: OpenStore): void {
       await under.settle();
     });
     afterAll(() => under.dispose());
+
+    it('answers the same whether searches come together or one by one', async () => {
+      const { store } = under;
+      const asked = images.slice(0, 200).map(({ id }, i) => async (): Promise<unknown> => {
+        if (i % 20 === 7)
+          return store.searchStored(name, 'missing', { k: 5 }).catch((error: unknown) => error);
+        const options = { k: 1 + (i % 10), exact: WAYS[i % 3] };
+        return i % 2 === 0
+          ? (await store.searchStored(name, id, options)).hits
+          : store.search(name, { ...options, vector: images[i]!.vector });
+      });
+      const together = await Promise.all(asked.map((ask) => ask()));
+      const apart: unknown[] = [];
+      for (const ask of asked) apart.push(await ask());
+      expect(together).toEqual(apart);
+      expect(together.filter((answer) => answer instanceof Error)).toHaveLength(10);
+    });
+
+    it('finds by a stored image what it finds by its vector', async () => {
+      const { store } = under;
+      for (const { id } of images.slice(0, 20)) {
+        const [vector] = await store.getVectors(name, [id]);
+        const hits = await store.search(name, { vector: vector!, k: 10, excludeIds: [id] });
+        expect((await store.searchStored(name, id, { k: 10 })).hits).toEqual(hits);
+      }
+    });
 
     it('finds by the graph at least 95 % of what the scan finds, with the same scores', async () => {
       let found = 0;

@@ -25,8 +25,10 @@ import type {
   Picture,
   PutOutcome,
   ReembeddingProgress,
+  SearchAnswer,
   SearchHit,
   SearchQuery,
+  RankingSettings,
   StoredImage,
 } from '../collection-store.js';
 import type { Filter } from '../filter.js';
@@ -44,6 +46,7 @@ import {
   validateFacetQuery,
   validateListQuery,
   validateSearchQuery,
+  validateRankingSettings,
 } from '../validate-query.js';
 import type { IndexStatus } from './collection-index.js';
 import { EngineThread } from './engine-thread.js';
@@ -254,8 +257,14 @@ export class EmbeddedCollectionStore implements CollectionStore {
   async search(collection: string, query: SearchQuery): Promise<SearchHit[]> {
     const name = validateCollectionName(collection);
     const checked = validateSearchQuery(query);
-    const vector = new Float32Array(checked.vector);
-    return this.thread.call('search', [name, { ...checked, vector }], [vector.buffer]);
+    // Copied tightly, because sending a view would copy the whole buffer behind it; not handed over, because a quick
+    // read may be sent twice.
+    return this.thread.call('search', [name, { ...checked, vector: new Float32Array(checked.vector) }]);
+  }
+
+  async searchStored(collection: string, id: string, settings: RankingSettings): Promise<SearchAnswer> {
+    const name = validateCollectionName(collection);
+    return this.thread.call('searchStored', [name, validateImageId(id), validateRankingSettings(settings)]);
   }
 
   async countImages(collection: string, filter?: Filter): Promise<number> {

@@ -25,7 +25,7 @@ export type EngineOutcome =
 
 /** The thread's answer to one message. */
 export interface EngineReply {
-  /** One per task, in order. */
+  /** One per task, in order; of quick reads perhaps only the first: the others have not been begun. */
   readonly outcomes: readonly EngineOutcome[];
   /** Whether work on graphs is left to do. */
   readonly upkeep: boolean;
@@ -40,21 +40,29 @@ export const GROUPED: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
   'deleteImage',
 ]);
 
-/** Operations that change nothing a write looks at, so that writes may be done before them. */
-const READS: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
+/**
+ * Reads that mostly take less than the way to the thread. One that does not ends its message; see `QUICK_MS` in
+ * store-worker.
+ */
+export const QUICK: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
   'getCollection',
   'listCollections',
   'getImage',
   'findImages',
-  'getContent',
-  'getThumbnail',
   'getVectors',
-  'listImages',
   'getAlias',
   'listAliases',
+  'search',
+  'searchStored',
+]);
+
+/** Operations that change nothing a write looks at, so that writes may be done before them. */
+const READS: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
+  'getContent',
+  'getThumbnail',
+  'listImages',
   'listPending',
   'countWithoutOriginal',
-  'search',
   'countImages',
   'facets',
   'startDuplicates',
@@ -70,5 +78,6 @@ const READS: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
 
 export function kindOf(operation: EngineOperation): CallKind {
   if (GROUPED.has(operation)) return 'write';
+  if (QUICK.has(operation)) return 'quick';
   return READS.has(operation) ? 'read' : 'alone';
 }

@@ -17,8 +17,8 @@ interface EngineCall extends QueuedCall {
 const ENTRY = fileURLToPath(new URL('./store-worker.js', import.meta.url));
 
 /**
- * The thread that the engine lives in, given one message at a time: an operation, or the writes that wait, which share a
- * commit. In between, slices of upkeep while a graph is behind. `CallQueue` says in what order.
+ * The thread that the engine lives in, given one message at a time: an operation, the writes that wait, which share a
+ * commit, or the quick reads that wait. In between, slices of upkeep while a graph is behind. `CallQueue` says in what order.
  *
  * If the thread dies, what was in progress fails as `internal` (a write may or may not be on disk), and the next call
  * starts a fresh thread from what is on disk.
@@ -131,6 +131,7 @@ export class EngineThread {
     }
     this.needsUpkeep = reply.upkeep;
     for (const warning of reply.warnings) this.onWarning(warning);
+    this.queue.giveBack(calls.slice(reply.outcomes.length));
     reply.outcomes.forEach((outcome, i) => {
       if (outcome.ok) return calls[i]!.resolve(outcome.value);
       const cause = outcome.cause === undefined ? undefined : new Error(outcome.cause);

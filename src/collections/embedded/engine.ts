@@ -23,7 +23,9 @@ import type {
   PutOutcome,
   ReembeddingProgress,
   SearchHit,
+  SearchAnswer,
   SearchQuery,
+  RankingSettings,
   StoredImage,
 } from '../collection-store.js';
 import type { Filter } from '../filter.js';
@@ -364,6 +366,12 @@ export class Engine {
 
   search(name: string, query: SearchQuery): SearchHit[] {
     return searchHits({ ...this.get(name), catalog: this.catalog }, query);
+  }
+
+  searchStored(name: string, id: string, settings: RankingSettings): SearchAnswer {
+    const { row } = this.get(name);
+    const [vector] = this.getVectors(name, [id]);
+    return { hits: this.search(name, { ...settings, vector: vector!, excludeIds: [id] }), model: row.model };
   }
 
   countImages(name: string, filter: Filter | undefined): number {

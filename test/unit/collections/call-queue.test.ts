@@ -5,9 +5,9 @@ interface Named extends QueuedCall {
   readonly name: string;
 }
 
-/** The names in the order and company in which they are taken; `w` is a write, `r` a read, `a` alone. */
+/** The names in the order and company in which they are taken; `w` is a write, `r` a read, `q` a quick one, `a` alone. */
 function taken(names: string, bytes = 0): string[] {
-  const kinds: Record<string, CallKind> = { w: 'write', r: 'read', a: 'alone' };
+  const kinds: Record<string, CallKind> = { w: 'write', r: 'read', q: 'quick', a: 'alone' };
   const queue = new CallQueue<Named>();
   for (const name of names.split(' ')) queue.push({ name, kind: kinds[name[0]!]!, bytes });
   const order: string[] = [];
@@ -25,6 +25,9 @@ describe('the queue of a store’s thread', () => {
     ['r1 w1 w2', ['r1', 'w1+w2']],
     ['w1 a1 w2 w3', ['w1', 'a1', 'w2+w3']],
     ['w1 r1 w2 a1 r2 w3', ['w1+w2', 'r1', 'a1', 'r2', 'w3']],
+    ['q1 q2 r1 q3', ['q1+q2', 'r1', 'q3']],
+    ['q1 w1 q2 w2 q3', ['q1', 'w1+w2', 'q2+q3']],
+    ['q1 a1 q2', ['q1', 'a1', 'q2']],
   ])('takes %s as %j', (names, expected) => {
     expect(taken(names)).toEqual(expected);
   });
@@ -43,6 +46,21 @@ describe('the queue of a store’s thread', () => {
   it('bounds a group, so that a read behind it waits a bounded time', () => {
     const names = Array.from({ length: 300 }, (_, i) => `w${i}`).join(' ');
     expect(taken(`${names} r`).map((group) => group.split('+').length)).toEqual([256, 44, 1]);
+  });
+
+  it('bounds how many quick reads go together', () => {
+    const names = Array.from({ length: 40 }, (_, i) => `q${i}`).join(' ');
+    expect(taken(names).map((group) => group.split('+').length)).toEqual([32, 8]);
+  });
+
+  it('has what was given back as the next, in its order', () => {
+    const queue = new CallQueue<Named>();
+    for (const name of ['q1', 'q2', 'q3']) queue.push({ name, kind: 'quick', bytes: 0 });
+    const calls = queue.take();
+    queue.push({ name: 'w1', kind: 'write', bytes: 0 });
+    queue.giveBack(calls.slice(1));
+    expect(queue.take().map(({ name }) => name)).toEqual(['q2', 'q3']);
+    expect(queue.take().map(({ name }) => name)).toEqual(['w1']);
   });
 
   it('is empty when all is taken', () => {
