@@ -1,118 +1,113 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import autocannon from 'autocannon';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { createImageReader } from '#dino/vision/image-reader.js';
-import { drawScenes } from '../support/drawn-scenes.js';
-import { spawnServer } from '../support/server-process.js';
+import { BUNDLED, embeddingCalls, readManifest, scrape, serveModel } from './bench-server.js';
+import { closedLoop, LoadClient } from './load.js';
+import { readTarPhotos, SALIENT_PHOTOS } from './photos.js';
+import { measureTree, type TreeUse } from './process-tree.js';
+import { readOptions } from './read-options.js';
+import { Reporter } from './report.js';
+import { RuntimeAlone } from './runtime-alone.js';
+import { median, medianRatio, rateOf } from './statistics.js';
 
-const SECONDS = 10;
-const ROUNDS = 2;
-const CONNECTIONS = 32;
-const BATCH = 8;
+const VERB = {
+  name: 'embed',
+  purpose:
+    'JPEG over HTTP to embedding beside ONNX Runtime alone on ready tensors, in turn, A B A B: throughput, where the ' +
+    'processor time goes, and the event loop under that load.',
+  options: {
+    model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
+    photos: { value: 'FILE', meaning: 'tar of JPEGs', fallback: SALIENT_PHOTOS },
+    limit: { value: 'N', meaning: 'photos of it', fallback: 64, min: 1, max: 100_000 },
+    seconds: { value: 'N', meaning: 'of each turn', fallback: 10, min: 1, max: 3600 },
+    rounds: { value: 'N', meaning: 'turns of each', fallback: 3, min: 1, max: 1000 },
+    connections: { value: 'N', meaning: 'requests in progress', fallback: 32, min: 1, max: 128 },
+  },
+} as const;
 
-/**
- * Throughput of embeddings over HTTP against ONNX Runtime alone on ready tensors, in turn, A B A B; and the delay
- * of the server's event loop while it is at full load, as `/metrics` shows it. The photos are 500 x 333 px JPEGs
- * that the project draws; give a model's folder to measure another than the bundled one.
- */
+interface Turn {
+  readonly rate: number;
+  /** Processor seconds per image. */
+  readonly cost: { service: number; model: number; client: number };
+}
+
+/** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
-  const folder = args[0] ?? new URL('../../models/dino-vitt16-photos', import.meta.url).pathname;
-  const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'));
-  const scenes = await drawScenes({ perClass: 4, width: 500, height: 333 });
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  const manifest = await readManifest(options.model);
+  const photos = (await readTarPhotos([options.photos], options.limit)).map(({ jpeg }) => jpeg);
+  const reporter = new Reporter('embed', options);
   const dataDir = await mkdtemp(join(tmpdir(), 'dino-bench-'));
   // A process of its own: the load must not share its event loop.
-  const server = await spawnServer({ dataDir });
+  const server = await serveModel(options.model, dataDir);
+  const client = new LoadClient(server.url);
   try {
-    const alone = await prepareAlone(
-      join(folder, manifest.file.path),
-      manifest.preprocessing,
-      scenes[0]!.bytes,
-    );
-    const http: number[] = [];
-    const bare: number[] = [];
+    const alone = await RuntimeAlone.open(options.model, manifest, photos[0]!);
+    const call = embeddingCalls(photos);
+    const turn = async (): Promise<Turn> => {
+      const before = spent(server.pid);
+      let sent = 0;
+      const send = () => client.send((sent++, call()));
+      const times = await closedLoop(send, options);
+      const after = spent(server.pid);
+      const per = (from: keyof typeof before): number => (after[from] - before[from]) / sent;
+      return {
+        rate: rateOf(times),
+        cost: { service: per('mainSeconds'), model: per('childSeconds'), client: per('client') },
+      };
+    };
+    await closedLoop(() => client.send(call()), { ...options, seconds: 1 });
     await scrape(server.url);
-    for (let round = 0; round < ROUNDS; round++) {
-      bare.push(await alone());
-      http.push(
-        await overHttp(
-          server.url,
-          scenes.map(({ bytes }) => bytes),
-        ),
-      );
+    const [bare, http]: [number[], Turn[]] = [[], []];
+    for (let round = 0; round < options.rounds; round++) {
+      bare.push(await alone.rate(options.seconds));
+      http.push(await turn());
     }
-    const metrics = await scrape(server.url);
-    const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-    console.log(
-      `machine: ${cpus()[0]!.model.trim()}, ${availableParallelism()} cores; model: ${manifest.name} at ${manifest.preprocessing.crop} px`,
-    );
-    console.table({
-      'ONNX Runtime alone, ready tensors': { 'images/s': round(mean(bare)), ratio: 1 },
-      'JPEG over HTTP to embedding': { 'images/s': round(mean(http)), ratio: round(mean(http) / mean(bare)) },
-    });
-    console.log(
-      `event-loop delay of the whole process under load, p99: ${round(Number(metrics.nodejs_eventloop_lag_p99_seconds) * 1000)} ms`,
-    );
-    console.log(
-      `images per batch: ${round(Number(metrics.dino_inference_batch_size_sum) / Number(metrics.dino_inference_batch_size_count))}`,
-    );
+    await report(reporter, { server: server.url, model: manifest.name, batch: alone.batch, bare, http });
+    await alone.close();
+    await reporter.finish(options.json);
   } finally {
+    client.close();
     await server.stop();
     await rm(dataDir, { recursive: true });
   }
 }
 
-const round = (value: number) => Math.round(value * 1000) / 1000;
-
-/** Runs the model in batches on one decoded image for a while. @returns images per second */
-async function prepareAlone(
-  modelPath: string,
-  preprocessing: { resize: number; crop: number },
-  photo: Buffer,
-): Promise<() => Promise<number>> {
-  const session = await InferenceSession.create(modelPath, {
-    intraOpNumThreads: availableParallelism(),
-    interOpNumThreads: 1,
-  });
-  const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 20, preprocessing: 'exact' });
-  const { pixels } = await reader.forEmbedding(photo, preprocessing);
-  const batch = new Uint8Array(BATCH * pixels.data.length);
-  for (let i = 0; i < BATCH; i++) batch.set(pixels.data, i * pixels.data.length);
-  const feeds = { pixels: new Tensor('uint8', batch, [BATCH, pixels.height, pixels.width, 3]) };
-  return async () => {
-    const started = performance.now();
-    let images = 0;
-    while (performance.now() - started < SECONDS * 1000) {
-      await session.run(feeds, ['embedding']);
-      images += BATCH;
-    }
-    return images / ((performance.now() - started) / 1000);
-  };
+/** In processor seconds. */
+function spent(pid: number): TreeUse & { client: number } {
+  const { user, system } = process.cpuUsage();
+  return { ...measureTree(pid), client: (user + system) / 1e6 };
 }
 
-/** @returns images per second that were answered 200 */
-async function overHttp(url: string, photos: Buffer[]): Promise<number> {
-  const result = await autocannon({
-    url: `${url}/v1/embeddings?encoding_format=base64`,
-    connections: CONNECTIONS,
-    duration: SECONDS,
-    requests: photos.map((body) => ({
-      method: 'POST' as const,
-      headers: { 'content-type': 'image/jpeg' },
-      body,
-    })),
+async function report(
+  reporter: Reporter,
+  results: { server: string; model: string; batch: number; bare: number[]; http: Turn[] },
+): Promise<void> {
+  const { bare, http, model } = results;
+  const rates = http.map(({ rate }) => rate);
+  const metrics = await scrape(results.server);
+  reporter.table(`throughput with ${model}`, {
+    [`ONNX Runtime alone, ready tensors, batches of ${results.batch}`]: {
+      'images/s': median(bare),
+      ratio: 1,
+    },
+    'JPEG over HTTP to embedding': { 'images/s': median(rates), ratio: medianRatio(rates, bare) },
   });
-  if (result.non2xx > 0 || result.errors > 0)
-    throw new Error(`${result.non2xx} answers other than 2xx, ${result.errors} errors`);
-  return result['2xx'] / result.duration;
-}
-
-async function scrape(url: string): Promise<Record<string, string>> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Object.fromEntries(
-    text
-      .split('\n')
-      .flatMap((line) => (/^[a-z0-9_]+ /.test(line) ? [line.split(' ') as [string, string]] : [])),
-  );
+  const cost = (who: keyof Turn['cost']): number => 1000 * median(http.map((turn) => turn.cost[who]));
+  reporter.table('processor time of an image over HTTP, ms', {
+    "the model's processes": { ms: cost('model') },
+    'the service: HTTP, decoding, scaling': { ms: cost('service') },
+    'the client that makes the load': { ms: cost('client') },
+  });
+  const count = metrics.dino_inference_batch_size_count!;
+  reporter.table('under this load', {
+    'event-loop delay, p99, ms': { value: metrics.nodejs_eventloop_lag_p99_seconds! * 1000 },
+    'images per batch': { value: metrics.dino_inference_batch_size_sum! / count },
+    "time in the model's run per batch, ms": {
+      value:
+        (1000 * metrics.dino_inference_duration_seconds_sum!) /
+        metrics.dino_inference_duration_seconds_count!,
+    },
+  });
 }
