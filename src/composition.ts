@@ -13,6 +13,8 @@ import { SnapshotFolder } from './collections/embedded/snapshots/snapshot-folder
 import { SnapshotService } from './collections/snapshot.service.js';
 import { VectorService } from './collections/vector.service.js';
 import type { Config } from './config.js';
+import { openCache } from './inference/cache/open-cache.js';
+import { RecipeCache } from './inference/cache/recipe-cache.js';
 import { EmbeddingService } from './inference/embedding.service.js';
 import { FeatureExtractor } from './inference/feature-extractor.js';
 import { Places } from './inference/places.js';
@@ -101,7 +103,12 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
     timeoutSeconds: config.decodeTimeoutSeconds,
     preprocessing: config.preprocessing,
   });
-  const embeddings = new EmbeddingService({ models, reader });
+  const cache = await openCache({ config, dataDir, metrics, onWarning: (message) => logger.warn(message) });
+  const embeddings = new EmbeddingService({
+    models,
+    reader,
+    cache: cache && new RecipeCache(cache, { ...config, maxPixels: config.maxImagePixels }),
+  });
   const looker = new PatchLooker({ models, reader });
   const pool = await SegmentationPool.create();
   const attention = new AttentionService(looker);
@@ -157,6 +164,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       await pool.close();
       await matching.close();
       await writer.close();
+      await cache?.close();
       await store.close();
     },
   };

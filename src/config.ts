@@ -124,6 +124,18 @@ export const SETTINGS = {
     fallback: 'fast',
     schema: z.enum(PREPROCESSING_MODES),
   },
+  embeddingCache: {
+    meaning: 'where embeddings are kept, so that the same image again costs no inference',
+    range: 'off, memory, disk',
+    fallback: 'memory',
+    schema: z.enum(['off', 'memory', 'disk']),
+  },
+  embeddingCacheBytes: {
+    meaning: 'memory for kept embeddings in bytes, and as much again of disk',
+    range: '65536..68719476736',
+    fallback: 64 * 1024 * 1024,
+    schema: integer(65_536, 2 ** 36),
+  },
   exactBelow: {
     meaning: 'vectors up to which search scans all instead of using the graph',
     range: '0..10000000',

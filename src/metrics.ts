@@ -43,6 +43,13 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly embeddingCache = new Counter({
+    name: 'dino_embedding_cache_total',
+    help: 'Embeddings asked for, by whether they were kept (hit), being made (shared) or had to be made (miss).',
+    labelNames: ['outcome'] as const,
+    registers: [this.registry],
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 5 });
   }
@@ -59,6 +66,26 @@ export class Metrics {
         for (const state of ['queued', 'running']) {
           this.set({ state }, jobs.filter((job) => job.state === state).length);
         }
+      },
+    });
+  }
+
+  /** Shows the size of the cache of embeddings at each scrape. */
+  observeEmbeddingCache(cache: { readonly entries: number; readonly bytes: number }): void {
+    new Gauge({
+      name: 'dino_embedding_cache_entries',
+      help: 'Embeddings that are kept.',
+      registers: [this.registry],
+      collect() {
+        this.set(cache.entries);
+      },
+    });
+    new Gauge({
+      name: 'dino_embedding_cache_bytes',
+      help: 'Memory of the embeddings that are kept.',
+      registers: [this.registry],
+      collect() {
+        this.set(cache.bytes);
       },
     });
   }

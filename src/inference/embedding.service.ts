@@ -1,17 +1,13 @@
 import { DinoError } from '../errors.js';
+import type { RecipeCache } from './cache/recipe-cache.js';
+import type { ImageEmbedding } from './image-embedding.js';
 import type { Grid } from './features.js';
 import { areaOf, coverOf, weightedMean, type Region, type RegionVector } from './region.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import { planPatches } from '../models/patch-plan.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 
-export interface ImageEmbedding {
-  /** Unit length. */
-  readonly vector: Float32Array;
-  readonly info: ImageInfo;
-  /** Patches the model looked at. */
-  readonly patches: number;
-}
+export type { ImageEmbedding } from './image-embedding.js';
 
 /** The patches of a whole image. */
 export interface PatchTokens {
@@ -25,10 +21,13 @@ export interface PatchTokens {
 export class EmbeddingService {
   readonly #models: ModelRegistry;
   readonly #reader: ImageReader;
+  readonly #cache: RecipeCache | undefined;
 
-  constructor({ models, reader }: { models: ModelRegistry; reader: ImageReader }) {
-    this.#models = models;
-    this.#reader = reader;
+  /** @param parts.cache where embeddings are kept for the same image again, if anywhere */
+  constructor(parts: { models: ModelRegistry; reader: ImageReader; cache?: RecipeCache }) {
+    this.#models = parts.models;
+    this.#reader = parts.reader;
+    this.#cache = parts.cache;
   }
 
   /** The model of that name, or the default. @throws DinoError not-found */
@@ -42,10 +41,17 @@ export class EmbeddingService {
    * @throws DinoError for bytes that are no readable image, overloaded when there is no place for all of them, and
    *   internal when the model can't be loaded
    */
-  embedAll(images: readonly Uint8Array[], model: Model, signal?: AbortSignal): Promise<ImageEmbedding[]> {
-    return model.extractor.withPlaces(images.length, () =>
-      Promise.all(images.map((bytes) => this.embedPlaced(bytes, model, signal))),
-    );
+  async embedAll(
+    images: readonly Uint8Array[],
+    model: Model,
+    signal?: AbortSignal,
+  ): Promise<ImageEmbedding[]> {
+    const known = await Promise.all(images.map(async (bytes) => this.#cache?.find(bytes, model)));
+    const missing = known.filter((embedding) => embedding === undefined).length;
+    const embedMissing = () =>
+      Promise.all(images.map(async (bytes, i) => known[i] ?? this.embedPlaced(bytes, model, signal)));
+    // Where all of them are known, neither places nor the model are needed.
+    return missing === 0 ? embedMissing() : model.extractor.withPlaces(missing, embedMissing);
   }
 
   /**
@@ -99,6 +105,11 @@ export class EmbeddingService {
 
   /** One embedding, while the caller holds a place for it. @throws DinoError for bytes that are no readable image */
   async embedPlaced(bytes: Uint8Array, model: Model, signal?: AbortSignal): Promise<ImageEmbedding> {
+    const make = () => this.#embed(bytes, model, signal);
+    return this.#cache === undefined ? make() : this.#cache.get({ bytes, model, signal }, make);
+  }
+
+  async #embed(bytes: Uint8Array, model: Model, signal?: AbortSignal): Promise<ImageEmbedding> {
     const { pixels, info } = await this.#reader.forEmbedding(bytes, model.manifest.preprocessing);
     const features = await model.extractor.extract(pixels, ['embedding'], signal);
     return {

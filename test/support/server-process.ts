@@ -30,6 +30,8 @@ export async function spawnServer({
       DINO_PORT: '0',
       DINO_DATA_DIR: dataDir,
       DINO_LOG_LEVEL: 'warn',
+      // What is tested and measured is the model; tests of the cache ask for it.
+      DINO_EMBEDDING_CACHE: 'off',
       ...environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],

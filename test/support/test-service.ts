@@ -45,9 +45,19 @@ export class TestService {
     return this.#service.jobs;
   }
 
-  /** Closes and opens again on the same folder. */
-  async restart(): Promise<void> {
+  /**
+   * Closes and opens again on the same folder.
+   *
+   * @param changes settings from now on; undefined: the default
+   * @param meanwhile while it is closed
+   */
+  async restart(
+    changes: Partial<Record<keyof Config, unknown>> = {},
+    meanwhile?: () => Promise<unknown>,
+  ): Promise<void> {
     await this.#service.close();
+    await meanwhile?.();
+    this.#config = { ...this.#config, ...changes };
     this.#service = await open(this.dataDir, this.#config);
   }
 
@@ -92,5 +102,5 @@ function readProblem(response: Response): unknown {
 }
 
 function open(dataDir: string, config: Partial<Record<keyof Config, unknown>>): Promise<Service> {
-  return compose(loadConfig({}, { dataDir, logLevel: 'silent', ...config }));
+  return compose(loadConfig({}, { dataDir, logLevel: 'silent', embeddingCache: 'off', ...config }));
 }
