@@ -1,24 +1,19 @@
 import type { Readable } from 'node:stream';
 import type { Job } from '../jobs/job.js';
 import type { JobRunner } from '../jobs/job-runner.js';
-import type { EmbeddedCollectionStore } from './embedded/embedded-collection-store.js';
 import type { Snapshot } from './embedded/snapshots/manifest.js';
-import type { SnapshotFolder } from './embedded/snapshots/snapshot-folder.js';
+import type { BackupSource, SnapshotFolder } from './embedded/snapshots/snapshot-folder.js';
 
 export type { Snapshot } from './embedded/snapshots/manifest.js';
 
 /** Copies of all collections as they were at one moment, kept in the data folder. */
 export class SnapshotService {
-  readonly #store: Pick<EmbeddedCollectionStore, 'backUp'>;
+  readonly #source: BackupSource;
   readonly #folder: SnapshotFolder;
   readonly #jobs: JobRunner;
 
-  constructor(parts: {
-    store: Pick<EmbeddedCollectionStore, 'backUp'>;
-    folder: SnapshotFolder;
-    jobs: JobRunner;
-  }) {
-    this.#store = parts.store;
+  constructor(parts: { store: BackupSource; folder: SnapshotFolder; jobs: JobRunner }) {
+    this.#source = parts.store;
     this.#folder = parts.folder;
     this.#jobs = parts.jobs;
   }
@@ -31,12 +26,11 @@ export class SnapshotService {
    */
   create(): Job {
     return this.#jobs.start('snapshot', { alone: true }, async (job) => {
-      const copy = (folder: string): Promise<void> =>
-        this.#store.backUp(folder, {
-          signal: job.signal,
-          onProgress: (done, total) => job.report(done, total),
-        });
-      const { id } = await this.#folder.create({ copy, signal: job.signal });
+      const { id } = await this.#folder.create({
+        source: this.#source,
+        signal: job.signal,
+        onProgress: (done, total) => job.report(done, total),
+      });
       return { snapshot: id };
     });
   }

@@ -17,6 +17,8 @@ const VERBS = {
   writes: 'writes per second to the store, one by one and sharing commits, at 1, 8 and 64 writers',
   contents: 'originals of 1 MB in the database or in files beside it: writing, reading, size',
   snapshots: 'how long a snapshot takes, and how long reads wait meanwhile',
+  originals:
+    'upserts through the whole store with originals in the database and as files, by size and writers',
 };
 
 const [verb, ...args] = process.argv.slice(2);

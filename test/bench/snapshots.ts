@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
-import { SnapshotFolder } from '#dino/collections/embedded/snapshots/snapshot-folder.js';
+import { SnapshotFolder, type BackupSource } from '#dino/collections/embedded/snapshots/snapshot-folder.js';
 import { createRandom, image, settings } from '../contracts/collection-fixtures.js';
 
 const DIMENSION = 384;
@@ -35,11 +35,14 @@ export async function run(args: string[]): Promise<void> {
     const { signal } = new AbortController();
     const started = performance.now();
     let copied = 0;
-    const copy = async (path: string): Promise<void> => {
-      await store.backUp(path, { signal, onProgress: () => undefined });
-      copied = performance.now();
+    const source: BackupSource = {
+      async backUp(path, options) {
+        await store.backUp(path, options);
+        copied = performance.now();
+      },
+      endBackup: () => store.endBackup(),
     };
-    const making = folder.create({ copy, signal });
+    const making = folder.create({ source, signal });
     const during = await waits(store, making);
     const finished = performance.now();
     console.log(

@@ -12,7 +12,7 @@ describe('a clock that goes backwards', () => {
   let engine: Engine;
   const openEngine = (): Engine =>
     Engine.open(
-      { dataDir, exactBelow: 1, saveGraphEvery: 10, threads: 1 },
+      { dataDir, exactBelow: 1, saveGraphEvery: 10, threads: 1, contentFilesFrom: 1000 },
       (message) => expect.unreachable(message),
       () => new Date(time),
     );

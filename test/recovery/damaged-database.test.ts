@@ -48,8 +48,7 @@ async function makeSnapshot(store: EmbeddedCollectionStore): Promise<string> {
   const folder = new SnapshotFolder(dataDir);
   await folder.open();
   const { signal } = new AbortController();
-  const copy = (path: string): Promise<void> => store.backUp(path, { signal, onProgress: () => undefined });
-  const { id } = await folder.create({ copy, signal });
+  const { id } = await folder.create({ source: store, signal });
   return join(dataDir, 'snapshots', `${id}.tar`);
 }
 

@@ -28,8 +28,7 @@ beforeAll(async () => {
   const folder = new SnapshotFolder(dataDir);
   await folder.open();
   const { signal } = new AbortController();
-  const copy = (path: string): Promise<void> => store.backUp(path, { signal, onProgress: () => undefined });
-  const { id } = await folder.create({ copy, signal });
+  const { id } = await folder.create({ source: store, signal });
   archive = join(root, 'snapshot.tar');
   await cp(join(dataDir, 'snapshots', `${id}.tar`), archive);
   await folder.delete(id);

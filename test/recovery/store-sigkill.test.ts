@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
+import type { StoredImage } from '#dino/collections/collection-store.js';
 import { createRandom, settings } from '../contracts/collection-fixtures.js';
 import { Ledger, type Said } from './ledger.js';
 
@@ -27,6 +28,14 @@ async function writeAndKill(dataDir: string, round: number, lines: number, ledge
     if (++said === lines) child.kill('SIGKILL');
   }
   expect(await closed).toEqual([null, 'SIGKILL']);
+}
+
+/** The folder of originals holds those of images, and, once what the kill has left is removed, no others. */
+async function expectOriginals(dataDir: string, images: readonly StoredImage[]): Promise<void> {
+  const hashes = new Set(images.map(({ contentHash }) => contentHash));
+  for (const shard of await readdir(join(dataDir, 'contents')))
+    for (const name of await readdir(join(dataDir, 'contents', shard)))
+      expect(hashes).toContain(`${shard}${name}`);
 }
 
 describe('a store whose process is killed while it writes', () => {
@@ -72,6 +81,7 @@ describe('a store whose process is killed while it writes', () => {
           expect(content.contentHash).toBe(contentHash);
           expect(Buffer.from(content.bytes).toString()).toBe(version.repeat(200));
         }
+        await expectOriginals(dataDir, images);
         await store.close();
       }
       // A graph is replaced as one: however the process ended, the one on disk could be read.

@@ -7,7 +7,14 @@ import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-col
 
 const [dataDir, round] = process.argv.slice(2);
 const LANES = 8;
-const store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 1, saveGraphEvery: 40 });
+// Originals are files in every second round.
+const contentFilesFrom = Number(round) % 2 === 0 ? 0 : 1e9;
+const store = await EmbeddedCollectionStore.open({
+  dataDir,
+  exactBelow: 1,
+  saveGraphEvery: 40,
+  contentFilesFrom,
+});
 
 function say(event, id, version) {
   // Synchronous on a pipe, so that it has left the process before anything else happens.

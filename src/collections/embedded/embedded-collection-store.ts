@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { webcrypto } from 'node:crypto';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type {
   Alias,
   AlterableSettings,
@@ -32,7 +31,7 @@ import type {
   StoredImage,
 } from '../collection-store.js';
 import type { Filter } from '../filter.js';
-import { checkInteger, show } from '../input-checks.js';
+import { checkInteger } from '../input-checks.js';
 import {
   validateCollectionName,
   validateModelIdentity,
@@ -49,9 +48,10 @@ import {
   validateRankingSettings,
 } from '../validate-query.js';
 import type { IndexStatus } from './collection-index.js';
+import { CONTENTS, CONTENT_FILES_FROM } from './contents/content-files.js';
+import { readContent } from './contents/read-content.js';
 import { EngineThread } from './engine-thread.js';
 import type { CommitCounts } from './group-commit.js';
-import { damaged } from './storage-errors.js';
 
 export interface EmbeddedStoreOptions {
   /** Folder of the database and the graphs; created when it is not there. One process at a time. */
@@ -71,6 +71,11 @@ export interface EmbeddedStoreOptions {
    * cores.
    */
   readonly threads?: number;
+  /**
+   * Originals of so many bytes or more are files in the folder's `contents`, named by their SHA-256; smaller ones are in
+   * the database, which writes them faster. 0 or more, default 65,536.
+   */
+  readonly contentFilesFrom?: number;
   /** Told, in one sentence, of trouble with derived data that heals itself. Default: `process.emitWarning`. */
   readonly onWarning?: (message: string) => void;
 }
@@ -83,7 +88,11 @@ export interface EmbeddedStoreOptions {
  * thread at the same time share one commit (group commit): each is still all or nothing, and answered once it is on disk.
  */
 export class EmbeddedCollectionStore implements CollectionStore {
-  private constructor(private readonly thread: EngineThread) {}
+  private constructor(
+    private readonly thread: EngineThread,
+    /** Folder of the originals that are files. */
+    private readonly contents: string,
+  ) {}
 
   /**
    * Opens the folder and reads all vectors into memory. Graphs that are missing, damaged or behind are
@@ -93,9 +102,10 @@ export class EmbeddedCollectionStore implements CollectionStore {
    */
   static async open(options: EmbeddedStoreOptions): Promise<EmbeddedCollectionStore> {
     const { onWarning = (message) => process.emitWarning(message, 'DinoStoreWarning') } = options;
+    const dataDir = resolve(options.dataDir);
     const thread = await EngineThread.start(
       {
-        dataDir: resolve(options.dataDir),
+        dataDir,
         exactBelow: checkInteger(options.exactBelow ?? 10_000, 'exactBelow', 0, Number.MAX_SAFE_INTEGER),
         saveGraphEvery: checkInteger(
           options.saveGraphEvery ?? 10_000,
@@ -104,10 +114,16 @@ export class EmbeddedCollectionStore implements CollectionStore {
           Number.MAX_SAFE_INTEGER,
         ),
         threads: checkInteger(options.threads ?? Math.min(availableParallelism(), 256), 'threads', 1, 256),
+        contentFilesFrom: checkInteger(
+          options.contentFilesFrom ?? CONTENT_FILES_FROM,
+          'contentFilesFrom',
+          0,
+          Number.MAX_SAFE_INTEGER,
+        ),
       },
       onWarning,
     );
-    return new EmbeddedCollectionStore(thread);
+    return new EmbeddedCollectionStore(thread, join(dataDir, CONTENTS));
   }
 
   async createCollection(
@@ -224,13 +240,10 @@ export class EmbeddedCollectionStore implements CollectionStore {
 
   async getContent(collection: string, id: string): Promise<Picture> {
     const name = validateCollectionName(collection);
-    const picture = await this.thread.call('getContent', [name, validateImageId(id)]);
-    // Hashed on another thread: a large file would hold up this one, and the engine.
-    const hash = await webcrypto.subtle.digest('SHA-256', picture.bytes);
-    if (Buffer.from(hash).toString('hex') !== picture.contentHash) {
-      throw damaged(`The content of image ${show(id)} in collection "${name}"`);
-    }
-    return picture;
+    const call = [name, validateImageId(id)] as const;
+    return readContent({ folder: this.contents, collection: name, id }, () =>
+      this.thread.call('findContent', [...call]),
+    );
   }
 
   async getThumbnail(collection: string, id: string): Promise<Picture> {
@@ -308,7 +321,8 @@ export class EmbeddedCollectionStore implements CollectionStore {
 
   /**
    * Copies the database and the graphs into a folder on the same disk, as they are at the end of it, while reads and
-   * writes go on in between.
+   * writes go on in between. The originals that the copy names are in the data folder's `contents` until `endBackup`,
+   * which must be called once the copy has been used.
    *
    * @throws what the disk says; the signal's reason once it is aborted
    */
@@ -328,9 +342,13 @@ export class EmbeddedCollectionStore implements CollectionStore {
         finished = progress.finished;
       }
     } catch (error) {
-      await this.thread.call('cancelBackup', []);
+      await this.endBackup();
       throw error;
     }
+  }
+
+  async endBackup(): Promise<void> {
+    return this.thread.call('endBackup', []);
   }
 
   /** Resolves when no graph is behind any more; for benchmarks and imports that want to wait for it. */

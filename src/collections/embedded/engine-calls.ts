@@ -58,7 +58,7 @@ export const QUICK: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
 
 /** Operations that change nothing a write looks at, so that writes may be done before them. */
 const READS: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
-  'getContent',
+  'findContent',
   'getThumbnail',
   'listImages',
   'listPending',
@@ -72,7 +72,7 @@ const READS: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
   'commitCounts',
   'beginBackup',
   'continueBackup',
-  'cancelBackup',
+  'endBackup',
   'upkeep',
 ]);
 

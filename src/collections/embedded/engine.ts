@@ -39,6 +39,9 @@ import { blobChecksum } from './blob-checksum.js';
 import { CollectionIndex, withObjects, type IndexStatus } from './collection-index.js';
 import { DuplicateScan, type DuplicateProgress } from './duplicate-scan.js';
 import { GraphFiles, objectsKey } from './graph-files.js';
+import { CONTENTS, ContentFiles } from './contents/content-files.js';
+import { Contents } from './contents/contents.js';
+import type { StoredContent } from './contents/read-content.js';
 import { GroupCommit } from './group-commit.js';
 import type { CommitCounts, Settled } from './group-commit.js';
 import { searchHits } from './hit-search.js';
@@ -64,7 +67,11 @@ export interface EngineOptions {
   readonly exactBelow: number;
   readonly saveGraphEvery: number;
   readonly threads: number;
+  readonly contentFilesFrom: number;
 }
+
+/** A call of `putImages` that is about to be made. */
+export type PutCall = readonly [collection: string, images: readonly ImageRecord[]];
 
 /** Longest stretch of work on graphs between two requests. */
 const UPKEEP_SLICE_MS = 20;
@@ -81,6 +88,7 @@ export class Engine {
   private readonly scans = new Map<number, DuplicateScan>();
   private lastScan = 0;
   private readonly group: GroupCommit;
+  private readonly contents: Contents;
   private backup: OnlineBackup | undefined;
 
   private constructor(
@@ -91,6 +99,12 @@ export class Engine {
     private readonly clock: () => Date,
   ) {
     this.group = new GroupCommit(catalog);
+    this.contents = new Contents({
+      files: new ContentFiles(join(options.dataDir, CONTENTS)),
+      table: catalog.contents,
+      filesFrom: options.contentFilesFrom,
+      warn,
+    });
     this.aliases = new Aliases(catalog.aliases);
     this.reembeddings = new Reembeddings({
       catalog,
@@ -118,7 +132,10 @@ export class Engine {
       mkdirSync(dataDir, { recursive: true });
       // SQLite would say no more than "disk I/O error".
       accessSync(dataDir, constants.W_OK);
-      catalog = SqliteCatalog.open(join(dataDir, 'dino.sqlite'));
+      catalog = SqliteCatalog.open(
+        join(dataDir, 'dino.sqlite'),
+        ({ byteLength }) => byteLength >= options.contentFilesFrom,
+      );
       const engine = new Engine(options, catalog, new GraphFiles(join(dataDir, 'graphs')), warn, clock);
       engine.load();
       return engine;
@@ -267,6 +284,7 @@ export class Engine {
     objects.index.dispose();
     next?.index.dispose();
     this.collections.delete(name);
+    this.contents.sweep();
     try {
       this.files.remove(row.key);
       if (next !== undefined) this.files.remove(next.row.key);
@@ -284,11 +302,13 @@ export class Engine {
     for (const image of images) requireModel(row, image.modelFingerprint);
     requireThumbnails(row, images);
     requireNoObjects(open, images);
+    if (row.content === 'original') this.contents.require(images);
     const records = images.map((image) => toUnitImage(image, row.dimension));
     this.group.reserve(index.vectors, records.length);
     const objects = records.reduce((sum, image) => sum + (image.objects?.found.length ?? 0), 0);
     if (objects > 0) this.group.reserve(open.objects.index.vectors, objects);
     const changes = this.catalog.putImages(row, records, this.clock().toISOString());
+    for (const { replacedContent } of changes) this.contents.released(replacedContent);
     this.group.afterCommit(() =>
       changes.forEach(({ label, replacedLabel }, i) => {
         if (replacedLabel !== undefined) forget(open, replacedLabel);
@@ -313,7 +333,8 @@ export class Engine {
     return [...new Set(ids)].flatMap((id) => this.catalog.findImage(row.row, id) ?? []);
   }
 
-  getContent(name: string, id: string): Picture {
+  /** The original's row; its bytes are for `readContent` to find and to check. */
+  findContent(name: string, id: string): StoredContent {
     const { row } = this.get(name);
     return this.catalog.findContent(row.row, id) ?? this.notKept(row, id, 'original');
   }
@@ -360,7 +381,8 @@ export class Engine {
 
   deleteImage(name: string, id: string): void {
     const open = this.get(name);
-    const label = this.catalog.deleteImage(open.row.row, id) ?? missing(name, id);
+    const { label, contentHash } = this.catalog.deleteImage(open.row.row, id) ?? missing(name, id);
+    this.contents.released(contentHash);
     this.group.afterCommit(() => forget(open, label));
   }
 
@@ -407,18 +429,36 @@ export class Engine {
     return withObjects(index.status(), objects.index.status());
   }
 
-  /** Does writes that put off what they show (`afterCommit`) in order, with one wait for the disk. */
-  writeTogether(writes: readonly (() => unknown)[]): Settled<unknown>[] {
-    return this.group.run(writes);
+  /**
+   * Does writes that put off what they show (`afterCommit`) in order, with one wait for the disk; before it, the files
+   * that they name are on the disk.
+   *
+   * @param puts the calls of `putImages` among them
+   */
+  async writeTogether(
+    writes: readonly (() => unknown)[],
+    puts: readonly PutCall[],
+  ): Promise<Settled<unknown>[]> {
+    const kept = puts.filter(([name]) => this.find(name)?.row.content === 'original');
+    await this.contents.write(kept.flatMap(([, images]) => images));
+    try {
+      return this.group.run(writes);
+    } finally {
+      this.contents.settle();
+    }
   }
 
   commitCounts(): CommitCounts {
     return this.group.statistics;
   }
 
-  /** Begins a copy of the database, and of the graphs as they are on disk, in a folder that is there. */
+  /**
+   * Begins a copy of the database, and of the graphs as they are on disk, in a folder that is there. Until `endBackup`
+   * every original that the copy may name stays where it is.
+   */
   beginBackup(folder: string): void {
-    if (this.backup !== undefined) throw new DinoError('conflict', 'A backup is under way already.');
+    if (this.contents.isHeld) throw new DinoError('conflict', 'A backup is under way already.');
+    this.contents.hold();
     // The graphs first: one older than the database is caught up, one newer is of no use.
     this.files.linkInto(join(folder, 'graphs'));
     this.backup = this.catalog.backUp(join(folder, 'dino.sqlite'));
@@ -437,18 +477,20 @@ export class Engine {
     }
   }
 
-  async cancelBackup(): Promise<void> {
+  /** When the copy has been used, and to stop before it is whole. */
+  async endBackup(): Promise<void> {
     await this.backup?.cancel();
     this.backup = undefined;
+    this.contents.release();
   }
 
   get needsUpkeep(): boolean {
-    if (this.reembeddings.hasLeftovers) return true;
+    if (this.reembeddings.hasLeftovers || this.contents.needsUpkeep) return true;
     return [...this.collections.values()].some((open) => indexesOf(open).some((index) => index.needsUpkeep));
   }
 
-  /** A short stretch of work on graphs. */
-  upkeep(): void {
+  /** A short stretch of work on graphs and files. */
+  async upkeep(): Promise<void> {
     const end = performance.now() + UPKEEP_SLICE_MS;
     const mayGoOn = (): boolean => performance.now() < end;
     for (const open of this.collections.values()) {
@@ -458,6 +500,7 @@ export class Engine {
       }
     }
     this.reembeddings.sweep(mayGoOn);
+    await this.contents.upkeep(mayGoOn);
   }
 
   /** Saves the graphs and closes the database. */
@@ -477,8 +520,12 @@ export class Engine {
     return { ...image, vector: this.getVectors(name, [image.id])[0]! };
   }
 
+  private find(name: string): OpenCollection | undefined {
+    return this.collections.get(this.aliases.resolve(name));
+  }
+
   private get(name: string): OpenCollection {
-    const collection = this.collections.get(this.aliases.resolve(name));
+    const collection = this.find(name);
     if (collection === undefined) throw new DinoError('not-found', `There is no collection "${name}".`);
     return collection;
   }

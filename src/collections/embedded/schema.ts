@@ -121,4 +121,12 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (image, number)
   ) STRICT;
   `,
+  `
+  -- whether anything names a content that is a file, and which images are the same
+  CREATE INDEX images_by_content ON images (content_hash);
+
+  -- originals that were stored in the database and belong in files; taken from here one by one
+  CREATE TABLE content_moves (image INTEGER PRIMARY KEY REFERENCES images (row) ON DELETE CASCADE) STRICT;
+  INSERT INTO content_moves SELECT row FROM images WHERE has_original = 1 AND bytes >= 65536;
+  `,
 ];

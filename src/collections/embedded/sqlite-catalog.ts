@@ -13,6 +13,8 @@ import type { EncodedPatch, ImageRecord } from '../validate-image.js';
 import { AliasTable } from './alias-table.js';
 import { FieldTable } from './field-table.js';
 import { blobChecksum } from './blob-checksum.js';
+import { ContentTable } from './contents/content-table.js';
+import type { StoredContent } from './contents/read-content.js';
 import { compileFilter } from './filter-sql.js';
 import { isSameSetting, type ObjectSetting } from '../image-objects.js';
 import { ObjectTable } from './object-table.js';
@@ -40,6 +42,8 @@ export interface PutChange {
   readonly label?: number;
   /** The label of the version it replaced. */
   readonly replacedLabel?: number;
+  /** The original of that version, where it had one. */
+  readonly replacedContent?: string;
 }
 
 export interface LabelledVector {
@@ -84,21 +88,27 @@ export class SqliteCatalog {
   readonly aliases: AliasTable;
   readonly reembeddings: ReembeddingTable;
   readonly objects: ObjectTable;
+  readonly contents: ContentTable;
   private readonly statements = new Map<string, Statement>();
 
   /** Questions to the metadata. */
   readonly fields: FieldTable;
 
-  private constructor(private readonly db: Database) {
+  /** @param isFile whether an original is a file, and not in here */
+  private constructor(
+    private readonly db: Database,
+    private readonly isFile: (content: Uint8Array) => boolean,
+  ) {
     this.fields = new FieldTable(db);
     this.aliases = new AliasTable(db);
     this.reembeddings = new ReembeddingTable(db);
     this.objects = new ObjectTable(db);
+    this.contents = new ContentTable(db);
   }
 
   /** @throws conflict when another process has the file, or when its schema is newer than this code's */
-  static open(path: string): SqliteCatalog {
-    return new SqliteCatalog(openDatabase(path));
+  static open(path: string, isFile: (content: Uint8Array) => boolean): SqliteCatalog {
+    return new SqliteCatalog(openDatabase(path), isFile);
   }
 
   close(): void {
@@ -214,26 +224,14 @@ export class SqliteCatalog {
       row,
       new Uint8Array(buffer, byteOffset, byteLength),
     );
-    this.putContent(row, original);
+    this.contents.put(row, original !== undefined && this.isFile(original) ? undefined : original);
     this.putBlob('thumbnails', 'thumbnail', row, thumbnail);
     this.objects.replace(row, image.objects);
     // What the next model made of the version before.
     if (before !== undefined) this.putBlob(VECTOR_TABLES[1 - collection.side]!, 'vector', row, undefined);
-    return before === undefined
-      ? { outcome: 'created', label }
-      : { outcome: 'replaced', label, replacedLabel: before.label };
-  }
-
-  /** Without a checksum: `content_hash` is one. */
-  private putContent(image: number, content: Uint8Array | undefined): void {
-    if (content === undefined) {
-      this.prepare('DELETE FROM contents WHERE image = ?').run(image);
-      return;
-    }
-    this.prepare(
-      `INSERT INTO contents (image, content) VALUES (?, ?)
-       ON CONFLICT (image) DO UPDATE SET content = excluded.content`,
-    ).run(image, content);
+    if (before === undefined) return { outcome: 'created', label };
+    const replacedContent = before.has_original === 1 ? before.content_hash : undefined;
+    return { outcome: 'replaced', label, replacedLabel: before.label, replacedContent };
   }
 
   private putBlob(table: string, column: string, image: number, bytes: Uint8Array | undefined): void {
@@ -261,11 +259,12 @@ export class SqliteCatalog {
       .get(collection, id) as number | undefined;
   }
 
-  findContent(collection: number, id: string): Picture | undefined {
+  findContent(collection: number, id: string): StoredContent | undefined {
     return this.prepare(
       `SELECT content AS bytes, media_type AS mediaType, content_hash AS contentHash
-       FROM images JOIN contents ON contents.image = images.row WHERE collection = ? AND id = ?`,
-    ).get(collection, id) as Picture | undefined;
+       FROM images LEFT JOIN contents ON contents.image = images.row
+       WHERE collection = ? AND id = ? AND has_original = 1`,
+    ).get(collection, id) as StoredContent | undefined;
   }
 
   findThumbnail(collection: number, id: string): StoredPicture | undefined {
@@ -309,10 +308,12 @@ export class SqliteCatalog {
     });
   }
 
-  /** @returns the label of the version that was deleted, or undefined when there was none */
-  deleteImage(collection: number, id: string): number | undefined {
-    const remove = this.prepare('DELETE FROM images WHERE collection = ? AND id = ? RETURNING label').pluck();
-    return this.write(() => remove.get(collection, id)) as number | undefined;
+  /** @returns label and content's SHA-256 of the version that was deleted, or undefined when there was none */
+  deleteImage(collection: number, id: string): { label: number; contentHash: string } | undefined {
+    const remove = this.prepare(
+      'DELETE FROM images WHERE collection = ? AND id = ? RETURNING label, content_hash AS contentHash',
+    );
+    return this.write(() => remove.get(collection, id)) as { label: number; contentHash: string } | undefined;
   }
 
   /** Every stored vector of a collection, by ascending label. Nothing may be written before the iteration has ended. */

@@ -29,9 +29,12 @@ export default async function run(tasks: readonly EngineTask<EngineOperation>[])
 async function attempt(tasks: readonly EngineTask<EngineOperation>[]): Promise<EngineOutcome[]> {
   try {
     if (tasks.some(({ operation }) => GROUPED.has(operation))) {
-      return openEngine()
-        .writeTogether(tasks.map((task) => () => perform(task)))
-        .map((settled) => (settled.ok ? settled : describe(settled.error)));
+      const puts = tasks.filter(({ operation }) => operation === 'putImages');
+      const outcomes = await openEngine().writeTogether(
+        tasks.map((task) => () => perform(task)),
+        puts.map(({ args }) => args as Parameters<Engine['putImages']>),
+      );
+      return outcomes.map((settled) => (settled.ok ? settled : describe(settled.error)));
     }
     const outcomes: EngineOutcome[] = [];
     const end = performance.now() + QUICK_MS;

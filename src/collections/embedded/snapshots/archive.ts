@@ -4,14 +4,31 @@ import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable, Transform, Writable } from 'node:stream';
 import type { TransformCallback } from 'node:stream';
+import type { Pack } from 'tar-stream';
 import { pipeline } from 'node:stream/promises';
 import { extract as createExtract, pack as createPack } from 'tar-stream';
-import { DATABASE, FORMAT_VERSION, GRAPHS, MANIFEST } from './manifest.js';
+import { CONTENTS, contentPath } from '../contents/content-files.js';
+import type { NamedContent } from './check-database.js';
+import { DATABASE, FORMAT_VERSION, GRAPHS, MANIFEST, READABLE_VERSIONS } from './manifest.js';
 import type { SnapshotFile, SnapshotManifest } from './manifest.js';
 
 const ALLOWED = new RegExp(
   `^(${DATABASE.replace('.', '\\.')}|${GRAPHS}/[A-Za-z0-9-]+\\.([0-9a-f]{64}\\.hnsw|json))$`,
 );
+
+/** An original's path, of which the SHA-256 is known. */
+const CONTENT = new RegExp(`^${CONTENTS}/([0-9a-f]{2})/([0-9a-f]{62})$`);
+
+export interface ArchiveParts {
+  /** Folder of the database and the graphs. */
+  readonly folder: string;
+  /** Folder of the originals. */
+  readonly contents: string;
+  /** Those of them that the database names. */
+  readonly named: readonly NamedContent[];
+  /** The archive to write. */
+  readonly path: string;
+}
 
 export interface Digest {
   readonly bytes: number;
@@ -19,14 +36,15 @@ export interface Digest {
 }
 
 /**
- * Packs the database and the graphs in `folder` as a tar file, the manifest last, and waits until it is on the disk.
+ * Packs the database, the graphs and the originals as a tar file, the manifest last, and waits until it is on the disk.
+ * Every original is compared with its SHA-256.
  *
  * @returns size and hash of the archive, and its manifest
+ * @throws Error that says which original is damaged or missing
  */
 export async function writeArchive(
-  folder: string,
-  path: string,
-  facts: Omit<SnapshotManifest, 'files' | 'formatVersion'>,
+  { folder, contents, named, path }: ArchiveParts,
+  facts: Omit<SnapshotManifest, 'files' | 'contents' | 'formatVersion'>,
 ): Promise<Digest & { manifest: SnapshotManifest }> {
   const pack = createPack();
   const digest = new DigestStream();
@@ -39,7 +57,14 @@ export async function writeArchive(
       await pipeline(createReadStream(join(folder, name)), hash, pack.entry({ name, size }));
       files.push({ name, ...hash.digest() });
     }
-    const manifest = { formatVersion: FORMAT_VERSION, ...facts, files };
+    let bytes = 0;
+    for (const content of named) bytes += await packContent(pack, contents, content);
+    const manifest: SnapshotManifest = {
+      formatVersion: FORMAT_VERSION,
+      ...facts,
+      files,
+      contents: { count: named.length, bytes },
+    };
     pack.entry({ name: MANIFEST }, JSON.stringify(manifest, undefined, 2));
     pack.finalize();
     return manifest;
@@ -63,6 +88,7 @@ export async function readArchive(
   { into, onProgress }: { into?: string; onProgress?: (bytes: number) => void } = {},
 ): Promise<Digest & { manifest: SnapshotManifest }> {
   const found: SnapshotFile[] = [];
+  const contents = { count: 0, bytes: 0 };
   let manifest: SnapshotManifest | undefined;
   const extract = createExtract();
   const digest = new DigestStream(onProgress);
@@ -74,11 +100,19 @@ export async function readArchive(
         manifest = JSON.parse(await readText(Readable.from(entry))) as SnapshotManifest;
         continue;
       }
-      if (!ALLOWED.test(name) || entry.header.type !== 'file')
+      const content = CONTENT.exec(name);
+      if ((!ALLOWED.test(name) && content === null) || entry.header.type !== 'file')
         throw new Error(`${name} does not belong in it`);
       const hash = new DigestStream();
       await pipeline(entry, hash, await sink(into && join(into, name)));
-      found.push({ name, ...hash.digest() });
+      const whole = hash.digest();
+      if (content === null) {
+        found.push({ name, ...whole });
+        continue;
+      }
+      if (whole.sha256 !== `${content[1]}${content[2]}`) throw new Error(`${name} is damaged`);
+      contents.count++;
+      contents.bytes += whole.bytes;
     }
   };
   const sorted = sort().catch((error: Error) => {
@@ -89,12 +123,32 @@ export async function readArchive(
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   if (manifest === undefined) throw new Error('it is cut short or not a snapshot: its manifest is missing');
-  if (manifest.formatVersion !== FORMAT_VERSION)
+  if (!READABLE_VERSIONS.includes(manifest.formatVersion))
     throw new Error(`its format is ${String(manifest.formatVersion)}`);
   const expected = JSON.stringify(manifest.files);
   if (JSON.stringify(found) !== expected)
     throw new Error(`its files are not those of its manifest: ${differences(found, manifest)}`);
+  const { count = 0, bytes = 0 } = manifest.contents ?? {};
+  if (count !== contents.count || bytes !== contents.bytes)
+    throw new Error(
+      `it has ${contents.count} originals of ${contents.bytes} bytes, and not ${count} of ${bytes}`,
+    );
   return { ...digest.digest(), manifest };
+}
+
+/** @returns its size in bytes */
+async function packContent(pack: Pack, folder: string, { hash, id }: NamedContent): Promise<number> {
+  const path = contentPath(folder, hash);
+  const failed = (what: string): Error =>
+    new Error(`the content of image "${id}" is ${what} (${contentPath(CONTENTS, hash)})`);
+  const { size } = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' ? failed('missing') : error;
+  });
+  const digest = new DigestStream();
+  const name = `${CONTENTS}/${hash.slice(0, 2)}/${hash.slice(2)}`;
+  await pipeline(createReadStream(path), digest, pack.entry({ name, size }));
+  if (digest.digest().sha256 !== hash) throw failed('damaged');
+  return size;
 }
 
 /** Waits until a file or a folder is on the disk. */

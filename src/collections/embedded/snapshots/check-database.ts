@@ -8,11 +8,18 @@ import type { SnapshotCollection } from './manifest.js';
 export interface DatabaseFacts {
   readonly schemaVersion: number;
   readonly collections: SnapshotCollection[];
+  /** The contents that are files: SHA-256, in ascending order, and one of the images that have it. */
+  readonly named: readonly NamedContent[];
+}
+
+export interface NamedContent {
+  readonly hash: string;
+  readonly id: string;
 }
 
 /**
  * Reads a database that nobody else has open from end to end: its pages and indices, and every vector, thumbnail and
- * content against its checksum.
+ * content in it against its checksum.
  *
  * @throws Error that says what is damaged
  */
@@ -41,7 +48,7 @@ export function checkDatabase(path: string): DatabaseFacts {
          FROM collections ORDER BY name`,
       )
       .all() as SnapshotCollection[];
-    return { schemaVersion, collections };
+    return { schemaVersion, collections, named: namedContents(db) };
   } finally {
     db.close();
   }
@@ -56,6 +63,16 @@ function checkBlobs(db: Database.Database, table: string, column: string): void 
   for (const { id, bytes, checksum } of rows) {
     if (blobChecksum(bytes) !== checksum) throw new Error(`the ${column} of image "${id}" is damaged`);
   }
+}
+
+function namedContents(db: Database.Database): NamedContent[] {
+  return db
+    .prepare(
+      `SELECT content_hash AS hash, min(id) AS id FROM images
+       WHERE has_original = 1 AND NOT EXISTS (SELECT 1 FROM contents WHERE image = images.row)
+       GROUP BY content_hash ORDER BY content_hash`,
+    )
+    .all() as NamedContent[];
 }
 
 function checkContents(db: Database.Database): void {

@@ -2,7 +2,9 @@
 export const MANIFEST = 'manifest.json';
 export const DATABASE = 'dino.sqlite';
 export const GRAPHS = 'graphs';
-export const FORMAT_VERSION = 1;
+/** 2: with the originals that are files. */
+export const FORMAT_VERSION = 2;
+export const READABLE_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
 
 export interface SnapshotCollection {
   readonly name: string;
@@ -32,6 +34,8 @@ export interface SnapshotManifest {
   readonly collections: readonly SnapshotCollection[];
   /** Database and graphs. */
   readonly files: readonly SnapshotFile[];
+  /** The originals that are files, each named by its SHA-256. Not in snapshots of format 1. */
+  readonly contents?: { readonly count: number; readonly bytes: number };
 }
 
 /** A snapshot on disk. */

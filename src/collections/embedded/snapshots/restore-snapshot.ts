@@ -4,6 +4,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { DinoError } from '../../../errors.js';
+import { CONTENTS, contentPath } from '../contents/content-files.js';
 import { openDatabase } from '../sqlite-open.js';
 import { readArchive, syncPath } from './archive.js';
 import { checkDatabase } from './check-database.js';
@@ -52,6 +53,8 @@ export async function restoreSnapshot({
     // Held until the new one is in its place, so that no server starts on the old one meanwhile.
     const old = existsSync(database) ? takeDatabase(database) : undefined;
     try {
+      // First: the old database does without them, the new one does not. The next start removes what nothing names.
+      await addContents(join(folder, CONTENTS), join(dataDir, CONTENTS));
       await rm(`${database}-wal`, { force: true });
       // Derived from the old database; without them it is whole still.
       await rm(join(dataDir, GRAPHS), { recursive: true, force: true });
@@ -68,6 +71,18 @@ export async function restoreSnapshot({
   }
 }
 
+/** Moves originals beside those that are there; one of the same name has the same bytes, or is damaged. */
+async function addContents(from: string, to: string): Promise<void> {
+  const shards = await readdir(from).catch(() => []);
+  for (const shard of shards) {
+    await mkdir(join(to, shard), { recursive: true });
+    for (const name of await readdir(join(from, shard)))
+      await rename(join(from, shard, name), join(to, shard, name));
+    await syncPath(join(to, shard));
+  }
+  if (shards.length > 0) await syncPath(to);
+}
+
 async function unpack(
   file: string,
   folder: string,
@@ -75,7 +90,12 @@ async function unpack(
 ): Promise<SnapshotManifest> {
   try {
     const { manifest } = await readArchive(file, { into: folder, onProgress });
-    checkDatabase(join(folder, DATABASE));
+    // Brings one of an earlier version up to date, too.
+    openDatabase(join(folder, DATABASE)).close();
+    const { named } = checkDatabase(join(folder, DATABASE));
+    for (const { hash, id } of named)
+      if (!existsSync(contentPath(join(folder, CONTENTS), hash)))
+        throw new Error(`the content of image "${id}" is missing`);
     await syncPath(join(folder, GRAPHS));
     await syncPath(folder);
     return manifest;

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { DinoError } from '../../../errors.js';
 import { damaged, explainStorageCode } from '../storage-errors.js';
+import { CONTENTS } from '../contents/content-files.js';
 import { syncPath } from './archive.js';
 import type { Snapshot } from './manifest.js';
 import type { SnapshotOutcome, SnapshotTask } from './snapshot-tasks.js';
@@ -15,10 +16,21 @@ const ENTRY = fileURLToPath(new URL('./snapshot-worker.js', import.meta.url));
 const ID = /^\d{8}T\d{6}Z-[0-9a-f]{8}$/;
 const UNFINISHED = '.creating-';
 
+/** What a snapshot is made of. */
+export interface BackupSource {
+  /** Copies the database and the graphs into a folder; what they name of `contents` stays there until `endBackup`. */
+  backUp(
+    folder: string,
+    options: { signal: AbortSignal; onProgress: (donePages: number, totalPages: number) => void },
+  ): Promise<void>;
+  endBackup(): Promise<void>;
+}
+
 export interface CreateSnapshot {
-  /** Copies the database and the graphs into a folder, as they are at one moment. */
-  readonly copy: (folder: string) => Promise<void>;
+  readonly source: BackupSource;
   readonly signal: AbortSignal;
+  /** Told how many pages of the database have been copied. */
+  readonly onProgress?: (donePages: number, totalPages: number) => void;
 }
 
 /**
@@ -27,8 +39,10 @@ export interface CreateSnapshot {
  */
 export class SnapshotFolder {
   readonly #path: string;
+  readonly #contents: string;
 
   constructor(dataDir: string) {
+    this.#contents = join(dataDir, CONTENTS);
     this.#path = join(dataDir, 'snapshots');
   }
 
@@ -75,20 +89,25 @@ export class SnapshotFolder {
     return createReadStream(join(this.#path, `${snapshot.id}.tar`));
   }
 
-  /** @throws what `copy` throws; internal when the database is damaged; insufficient-storage */
-  async create({ copy, signal }: CreateSnapshot): Promise<Snapshot> {
+  /** @throws what the source throws; internal when something stored is damaged; insufficient-storage */
+  async create({ source, signal, onProgress = () => undefined }: CreateSnapshot): Promise<Snapshot> {
     const now = new Date();
     const id = `${now.toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
     const folder = join(this.#path, `${UNFINISHED}${id}`);
     const archive = join(folder, 'archive');
     try {
       await mkdir(join(folder, 'parts'), { recursive: true });
-      await copy(join(folder, 'parts'));
-      signal.throwIfAborted();
-      const { manifest, bytes, sha256 } = await work(
-        { kind: 'pack', folder: join(folder, 'parts'), path: archive, id, createdAt: now.toISOString() },
-        signal,
-      );
+      const parts = join(folder, 'parts');
+      await source.backUp(parts, { signal, onProgress });
+      const task = {
+        kind: 'pack',
+        folder: parts,
+        contents: this.#contents,
+        path: archive,
+        id,
+        createdAt: now.toISOString(),
+      } as const;
+      const { manifest, bytes, sha256 } = await work(task, signal).finally(() => source.endBackup());
       const snapshot: Snapshot = { ...manifest, bytes, sha256 };
       const description = join(folder, 'description');
       await writeFile(description, JSON.stringify(snapshot, undefined, 2), { flush: true });
@@ -123,7 +142,7 @@ async function work(
 ): Promise<Extract<SnapshotOutcome, { ok: true }>> {
   const outcome = await runTask(task, signal);
   if (outcome.ok) return outcome;
-  throw explainStorageCode(outcome.code, outcome.message) ?? damaged(`The database (${outcome.message})`);
+  throw explainStorageCode(outcome.code, outcome.message) ?? damaged(`The data folder (${outcome.message})`);
 }
 
 /** A thread for one task: snapshots are rare. */

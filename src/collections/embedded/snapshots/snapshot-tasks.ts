@@ -7,6 +7,8 @@ export type SnapshotTask =
       readonly kind: 'pack';
       /** Folder with a copy of the database, and the graphs. */
       readonly folder: string;
+      /** Folder of the originals that the database names; nothing is removed there meanwhile. */
+      readonly contents: string;
       /** The archive to write. */
       readonly path: string;
       readonly id: string;

@@ -8,9 +8,10 @@ import type { SnapshotOutcome, SnapshotTask } from './snapshot-tasks.js';
 export default async function run(task: SnapshotTask): Promise<SnapshotOutcome> {
   try {
     if (task.kind === 'read') return { ok: true, ...(await readArchive(task.path)) };
-    const { id, createdAt } = task;
-    const facts = checkDatabase(join(task.folder, DATABASE));
-    return { ok: true, ...(await writeArchive(task.folder, task.path, { id, createdAt, ...facts })) };
+    const { id, createdAt, folder, contents, path } = task;
+    const { named, ...facts } = checkDatabase(join(folder, DATABASE));
+    const written = await writeArchive({ folder, contents, named, path }, { id, createdAt, ...facts });
+    return { ok: true, ...written };
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
     return { ok: false, message, code };
