@@ -29,7 +29,7 @@ export const SETTINGS = {
     schema: integer(0, 65_535),
   },
   dataDir: {
-    meaning: 'folder of the database, the graphs and the installed models',
+    meaning: 'folder of the database, the originals, the graphs and the installed models',
     range: 'path',
     fallback: './data',
     schema: z.string().min(1),

@@ -96,7 +96,8 @@ async function reply(request: SessionRequest): Promise<SessionReply> {
 }
 
 process.on('message', (request: SessionRequest) => {
-  void reply(request).then((answer) => process.send!(answer));
+  // A service that has gone meanwhile needs no answer, and nobody a stack of it: the channel's end ends this process.
+  void reply(request).then((answer) => process.send!(answer, undefined, undefined, () => undefined));
 });
 process.on('disconnect', () => process.exit());
 // A terminal and a service manager signal the whole group; the service finishes its work first and then ends this.

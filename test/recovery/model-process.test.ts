@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createClient } from '#dino/client/dino-client.js';
+import { childrenOf } from '../support/child-processes.js';
 import { drawScene } from '../support/drawn-scenes.js';
 import { spawnServer, type ServerProcess } from '../support/server-process.js';
 
@@ -16,14 +16,6 @@ beforeEach(async () => {
   photo = new Uint8Array((await drawScene({ className: 'disc-on-stripes' })).bytes);
 });
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
-
-/** The processes of the server's models. */
-function childrenOf(pid: number): number[] {
-  return execFileSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' })
-    .trim()
-    .split('\n')
-    .map(Number);
-}
 
 function isThere(pid: number): boolean {
   try {

@@ -97,13 +97,14 @@ export class ContentFiles {
   }
 
   /** What there is, folder by folder. What a crash has left half written is removed on the way. */
-  *list(): IterableIterator<string[]> {
+  *list(): Generator<string[], undefined> {
     for (const shard of readdirSync(this.folder).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
       const names = readdirSync(join(this.folder, shard));
       for (const name of names.filter((name) => name.endsWith('.tmp')))
         rmSync(join(this.folder, shard, name), { force: true });
       yield names.filter((name) => /^[0-9a-f]{62}$/.test(name)).map((name) => `${shard}${name}`);
     }
+    return undefined;
   }
 }
 

@@ -24,7 +24,7 @@ export class Contents {
   private failures = new Map<Uint8Array, unknown>();
   /** Hashes that may have lost their last row. */
   private readonly suspects = new Set<string>();
-  private walk: Iterator<string[]> | undefined;
+  private walk: Iterator<string[], undefined> | undefined;
   private unseen: string[] = [];
   private moving: boolean;
   private held = false;
