@@ -81,7 +81,8 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
         installed: folders.installedModels ?? join(dataDir, 'models'),
       },
       defaultModel: config.model,
-      open: (manifest, folder) => openModel({ manifest, folder, config, metrics }),
+      open: (manifest, folder) =>
+        openModel({ manifest, folder, config, metrics, cacheDir: join(dataDir, 'cache', 'graphs') }),
       places: new Places(config.queueLimit, () => metrics.rejected.inc({ reason: 'queue' })),
       onWarning: (message) => logger.warn(message),
     });
@@ -175,8 +176,9 @@ function openModel(parts: {
   folder: string;
   config: Config;
   metrics: Metrics;
+  cacheDir: string;
 }): Promise<FeatureExtractor> {
-  const { manifest, folder, config, metrics } = parts;
+  const { manifest, folder, config, metrics, cacheDir } = parts;
   return FeatureExtractor.create({
     manifest,
     modelPath: resolve(folder, manifest.file.path),
@@ -185,6 +187,7 @@ function openModel(parts: {
     workers: config.inferenceWorkers,
     threads: config.inferenceThreads,
     maxBatch: config.maxBatch,
+    cacheDir,
     observe: {
       batch(size, queuedSeconds) {
         metrics.batchSize.observe(size);

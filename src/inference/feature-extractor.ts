@@ -17,6 +17,8 @@ export interface FeatureExtractorOptions {
   /** ONNX Runtime threads per process; 0 shares the cores out. */
   readonly threads: number;
   readonly maxBatch: number;
+  /** Folder for graphs that compute embeddings alone, see `embeddingModel`; without it there are none. */
+  readonly cacheDir?: string;
   readonly observe?: {
     batch(size: number, queuedSeconds: readonly number[]): void;
     ran(seconds: number): void;
@@ -34,7 +36,7 @@ export class FeatureExtractor {
   #verifying: Promise<unknown> | undefined;
 
   private constructor(options: FeatureExtractorOptions) {
-    const { manifest, modelPath, providers, workers, maxBatch } = options;
+    const { manifest, modelPath, providers, workers, maxBatch, cacheDir } = options;
     this.manifest = manifest;
     this.#options = options;
     const threads = options.threads || Math.max(1, Math.floor(availableParallelism() / workers));
@@ -46,6 +48,7 @@ export class FeatureExtractor {
       blocks: manifest.architecture.depth,
       threads,
       providers,
+      ...(cacheDir !== undefined && { embeddings: { side: manifest.preprocessing.crop, cacheDir } }),
       verify,
     };
     this.#processes = Array.from({ length: workers }, () => new SessionProcess(settings));

@@ -11,6 +11,15 @@ export interface SessionSettings {
   /** ONNX Runtime's threads inside one operator. */
   readonly threads: number;
   readonly providers: readonly string[];
+  /** For which embeddings a graph of their own is used; without it the file's graph computes them. */
+  readonly embeddings?: EmbeddingGraphSettings;
+}
+
+export interface EmbeddingGraphSettings {
+  /** Side in px of the square images that embeddings are made of. */
+  readonly side: number;
+  /** Folder that the graphs are kept in from one start to the next; made when it isn't there. */
+  readonly cacheDir: string;
 }
 
 /** One batch: plain data, so that it can cross. */

@@ -61,10 +61,10 @@ export class SessionProcess {
   async #open(): Promise<Channel> {
     try {
       await this.#options.verify?.();
-      const { name, modelPath, sha256, blocks, threads, providers } = this.#options;
+      const { name, modelPath, sha256, blocks, threads, providers, embeddings } = this.#options;
       const channel = new Channel(name, () => this.#forget());
       this.#channel = channel;
-      await channel.ask({ open: { modelPath, sha256, blocks, threads, providers } });
+      await channel.ask({ open: { modelPath, sha256, blocks, threads, providers, embeddings } });
       return channel;
     } catch (error) {
       // Not remembered: the next batch tries again.

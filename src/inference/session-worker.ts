@@ -5,6 +5,7 @@
 import { dirname } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { CheckpointError } from '../models/checkpoints/checkpoint-error.js';
+import { embeddingGraph } from './embedding-graph.js';
 import type { AskedFeature } from './features.js';
 import type {
   BatchAnswer,
@@ -16,8 +17,11 @@ import type {
 
 type Outputs = Partial<Record<AskedFeature, Float32Array>>;
 
-let opened: { readonly settings: SessionSettings; readonly session: InferenceSession } | undefined;
-/** Opened by the first batch that asks for it: it holds the weights once more. */
+let settings: SessionSettings | undefined;
+/** For embeddings of the model's own size alone. */
+let embeddingSession: InferenceSession | undefined;
+/** Each of these is opened by the first batch that asks for it: it holds the weights once more. */
+let wholeSession: InferenceSession | undefined;
 let rolloutSession: InferenceSession | undefined;
 
 function optionsOf({ providers, threads, modelPath }: SessionSettings): InferenceSession.SessionOptions {
@@ -32,8 +36,24 @@ function optionsOf({ providers, threads, modelPath }: SessionSettings): Inferenc
   };
 }
 
-async function open(settings: SessionSettings): Promise<void> {
-  opened = { settings, session: await InferenceSession.create(settings.modelPath, optionsOf(settings)) };
+async function open(asked: SessionSettings): Promise<void> {
+  settings = asked;
+  embeddingSession = await openEmbeddings(asked);
+  if (embeddingSession === undefined) wholeSession = await openWhole(asked);
+}
+
+/** What goes wrong here is told by the opening of the file itself, or is no fault of the file. */
+async function openEmbeddings(settings: SessionSettings): Promise<InferenceSession | undefined> {
+  try {
+    const graph = await embeddingGraph(settings);
+    return graph && (await InferenceSession.create(graph, optionsOf(settings)));
+  } catch {
+    return undefined;
+  }
+}
+
+function openWhole(settings: SessionSettings): Promise<InferenceSession> {
+  return InferenceSession.create(settings.modelPath, optionsOf(settings));
 }
 
 async function openRollout(settings: SessionSettings): Promise<InferenceSession> {
@@ -42,11 +62,19 @@ async function openRollout(settings: SessionSettings): Promise<InferenceSession>
   return InferenceSession.create(await rolloutModel(settings.modelPath, settings), optionsOf(settings));
 }
 
-async function run({ height, width, images, names }: BatchTask): Promise<BatchAnswer> {
-  if (opened === undefined) throw new Error('no model is open');
+async function sessionFor({ height, width, names }: BatchTask): Promise<InferenceSession> {
+  if (settings === undefined) throw new Error('no model is open');
+  if (names.includes('rollout')) return (rolloutSession ??= await openRollout(settings));
+  const side = settings.embeddings?.side;
+  const isOwn = height === side && width === side && names.every((name) => name === 'embedding');
+  if (isOwn && embeddingSession !== undefined) return embeddingSession;
+  return (wholeSession ??= await openWhole(settings));
+}
+
+async function run(task: BatchTask): Promise<BatchAnswer> {
+  const { height, width, images, names } = task;
+  const session = await sessionFor(task);
   const isRollout = names.includes('rollout');
-  if (isRollout) rolloutSession ??= await openRollout(opened.settings);
-  const session = isRollout ? rolloutSession! : opened.session;
   // It keeps the attention of all blocks until the last: that of one image is enough.
   const atOnce = isRollout ? 1 : images.length;
   const started = performance.now();

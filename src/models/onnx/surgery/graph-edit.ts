@@ -56,11 +56,15 @@ export class GraphEdit {
   }
 
   floats(values: readonly number[]): string {
-    const name = `dino_float_${values.join('_')}`;
+    return this.tensor(`dino_float_${values.join('_')}`, [values.length], values);
+  }
+
+  /** A constant float32 tensor under a name of its own. */
+  tensor(name: string, shape: readonly number[], values: readonly number[]): string {
     return this.#constant({
       name,
       dataType: DataType.FLOAT,
-      dims: [BigInt(values.length)],
+      dims: shape.map(BigInt),
       floatData: [...values],
     });
   }

@@ -64,6 +64,14 @@ export class GraphIndex {
     return isType(tensor.dataType, DataType.INT32) ? [...new Int32Array(raw)] : undefined;
   }
 
+  /** Numbers of a small float32 constant. */
+  constantFloats(value: string | undefined): readonly number[] | undefined {
+    const tensor = value === undefined ? undefined : this.#constants.get(value);
+    if (tensor === undefined || !isType(tensor.dataType, DataType.FLOAT)) return undefined;
+    if (tensor.floatData.length > 0) return tensor.floatData;
+    return [...new Float32Array(tensor.rawData.slice().buffer)];
+  }
+
   /** An argument that is an attribute up to one opset and an input from then on, e.g. the axes of Squeeze. */
   intsOf(node: NodeProto, name: string, input: number): readonly number[] | undefined {
     const given = attributeOf(node, name);
