@@ -37,7 +37,7 @@ function open(cacheDir?: string) {
 }
 
 function photo(side: number) {
-  return { data: hashedPixels(1, side, side), width: side, height: side };
+  return { data: Uint8Array.from(hashedPixels(1, side, side)), width: side, height: side };
 }
 
 function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {

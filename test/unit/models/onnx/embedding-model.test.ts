@@ -79,7 +79,7 @@ describe('embeddingModel', () => {
 
   it('works on the first token alone after the last attention', async () => {
     const { path, side, depth } = await written('vit-huggingface');
-    const model = fromBinary(ModelProtoSchema, await derived(path, side));
+    const model = fromBinary(ModelProtoSchema, (await derived(path, side))!);
     const names = [`blocks.${depth - 1}.mlp.fc1.out`, `blocks.${depth - 2}.mlp.fc1.out`];
     model.graph!.output.push(...names.map((name) => valueInfo(name, 'float32', ['b', 'n', 'd'])));
     const results = await run(toBinary(ModelProtoSchema, model), join(path, '..'), side);
