@@ -103,16 +103,20 @@ const IMAGE_PROBLEMS = {
   503: "The model's process ended on the way, and another is started: try again",
 };
 
+const NOT_MODIFIED = { description: 'The client has it already: `If-None-Match` names its ETag' };
+
 /** Changes `specification` in place and returns it. */
 export function finish(specification) {
   for (const [path, verbs] of Object.entries(specification.paths)) {
     for (const [verb, operation] of Object.entries(verbs)) {
       finishOperation(operation);
+      if (verb === 'get') operation.responses[304] ??= NOT_MODIFIED;
       if (isWrite(path, verb, operation)) operation.responses[507] ??= problem(DISK_FULL);
     }
   }
   for (const [path, [operationId, summary, description, content]] of Object.entries(OPERATIONS)) {
     const responses = { 200: { description, content } };
+    if (path === '/openapi.json') responses[304] = NOT_MODIFIED;
     if (path === '/readyz') responses[503] = problem('Starting or stopping');
     specification.paths[path] = {
       get: { operationId, summary, tags: ['Operations'], security: [], parameters: [], responses },

@@ -6,6 +6,8 @@ import { RegisterRoutes } from './http/generated/routes.js';
 import { CONTROLLERS } from './http/ioc.js';
 import { admission } from './http/middleware/admission.js';
 import { authentication } from './http/middleware/authentication.js';
+import { cacheHeaders } from './http/middleware/cache-headers.js';
+import { compress } from './http/middleware/compress.js';
 import { errorHandler, noSuchPath } from './http/middleware/error-handler.js';
 import { readBody } from './http/middleware/request-body.js';
 import { requestContext } from './http/middleware/request-context.js';
@@ -21,8 +23,11 @@ export function createApp(parts: AppParts): Express {
 
   app.use(requestContext({ logger, metrics }));
   app.use(helmet({ contentSecurityPolicy: { directives: CONTENT_POLICY }, strictTransportSecurity: false }));
+  const compression = compress(config.compressAbove);
+  if (compression !== undefined) app.use(compression);
   app.use(
     '/v1',
+    cacheHeaders,
     authentication(config.apiKeys),
     admission({ maxRequests: config.maxRequests, metrics }),
     ...readBody(config),

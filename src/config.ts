@@ -136,6 +136,12 @@ export const SETTINGS = {
     fallback: 64 * 1024 * 1024,
     schema: integer(65_536, 2 ** 36),
   },
+  compressAbove: {
+    meaning: 'size in bytes from which JSON is compressed for clients that ask; 0: never',
+    range: '0..1073741824',
+    fallback: 8192,
+    schema: integer(0, 2 ** 30),
+  },
   exactBelow: {
     meaning: 'vectors up to which search scans all instead of using the graph',
     range: '0..10000000',

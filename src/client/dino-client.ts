@@ -50,7 +50,7 @@ import type {
 } from './resources.js';
 import {
   batchBody,
-  bytesToBase64,
+  decodeVector,
   filterText,
   formBody,
   imageBody,
@@ -58,7 +58,9 @@ import {
   isStored,
   rawBody,
   searchBody,
+  vectorToBase64,
 } from './request-bodies.js';
+export { decodeVector } from './request-bodies.js';
 import { pollJob } from './poll-job.js';
 import { retryDelayMs, wait } from './retry-delay.js';
 import type { paths } from './schema.js';
@@ -237,7 +239,11 @@ export class DinoClient {
 
   /** Stores vectors that were made elsewhere by the collection's model: one result per vector, in order. */
   async putVectors(collection: string, vectors: readonly VectorToStore[]): Promise<BatchResult[]> {
-    const items = vectors.map(({ id, vector, metadata }) => ({ id, vector: toBase64(vector), metadata }));
+    const items = vectors.map(({ id, vector, metadata }) => ({
+      id,
+      vector: vectorToBase64(vector),
+      metadata,
+    }));
     const request = { params: { path: { collection } }, body: { vectors: items } };
     return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/vectors', request))).data
       .results;
@@ -254,7 +260,7 @@ export class DinoClient {
     options: ListOptions = {},
   ): AsyncGenerator<{ image: StoredImage; vector: Float32Array }, void> {
     for await (const { vector, ...image } of this.#list(collection, options, 'base64')) {
-      yield { image, vector: toVector(vector!) };
+      yield { image, vector: decodeVector(vector!) };
     }
   }
 
@@ -274,8 +280,13 @@ export class DinoClient {
     } while (cursor !== undefined);
   }
 
-  async getImage(collection: string, id: string): Promise<StoredImage> {
-    const params = { path: { collection, id } };
+  /** @param options.withVectors give its vector: as numbers, or as base64, which `decodeVector` reads */
+  async getImage(
+    collection: string,
+    id: string,
+    { withVectors }: { readonly withVectors?: 'float' | 'base64' } = {},
+  ): Promise<StoredImage> {
+    const params = { path: { collection, id }, query: { withVectors } };
     return (await this.#call(() => this.#api.GET('/v1/collections/{collection}/images/{id}', { params })))
       .data;
   }
@@ -364,7 +375,7 @@ export class DinoClient {
     const query = { model, encoding_format: 'base64' } as const;
     const request = { params: { query }, ...formBody(images, {}) };
     const { data } = await this.#call(() => this.#api.POST('/v1/embeddings', request));
-    return { model: data.model, vectors: data.data.map(({ embedding }) => toVector(embedding)) };
+    return { model: data.model, vectors: data.data.map(({ embedding }) => decodeVector(embedding)) };
   }
 
   /** Unit vectors of images, 8 at most, with the tokens of the patches of the whole images. */
@@ -377,8 +388,8 @@ export class DinoClient {
     const { data } = await this.#call(() => this.#api.POST('/v1/embeddings', request));
     return {
       model: data.model,
-      vectors: data.data.map(({ embedding }) => toVector(embedding)),
-      tokens: data.data.map(({ tokens }) => ({ ...tokens!, values: toVector(tokens!.values as string) })),
+      vectors: data.data.map(({ embedding }) => decodeVector(embedding)),
+      tokens: data.data.map(({ tokens }) => ({ ...tokens!, values: decodeVector(tokens!.values as string) })),
     };
   }
 
@@ -538,18 +549,6 @@ function asPng<Request extends object>(request: Request & { headers?: Record<str
     headers: { ...request.headers, Accept: 'image/png' },
     parseAs: 'arrayBuffer',
   } as const;
-}
-
-/** Base64 of little-endian float32. */
-function toBase64(vector: Float32Array): string {
-  return bytesToBase64(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
-}
-
-/** A vector as base64 of little-endian float32, or as numbers. */
-function toVector(embedding: string | readonly number[]): Float32Array {
-  if (typeof embedding !== 'string') return Float32Array.from(embedding);
-  const bytes = Uint8Array.from(atob(embedding), (character) => character.charCodeAt(0));
-  return new Float32Array(bytes.buffer);
 }
 
 function inQuery(objects: PutOptions['objects']) {

@@ -57,6 +57,18 @@ async function toBase64(image: ImageBytes): Promise<string> {
   return bytesToBase64(new Uint8Array(buffer));
 }
 
+/** Base64 of little-endian float32. */
+export function vectorToBase64(vector: Float32Array): string {
+  return bytesToBase64(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
+}
+
+/** A vector as the server gives it: numbers, or base64 of little-endian float32. */
+export function decodeVector(vector: string | readonly number[]): Float32Array {
+  if (typeof vector !== 'string') return Float32Array.from(vector);
+  const bytes = Uint8Array.from(atob(vector), (character) => character.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}
+
 /** For browsers too, which have no `Buffer`. */
 export function bytesToBase64(bytes: Uint8Array): string {
   let text = '';
@@ -88,7 +100,7 @@ function jsonQuery(query: SearchQuery) {
     return { image: image as StoredImageReference, region: region && mutable(region), regionVector };
   }
   if ('id' in query) return { id: query.id };
-  if ('vector' in query) return { vector: Array.from(query.vector) };
+  if ('vector' in query) return { vector: vectorToBase64(Float32Array.from(query.vector)) };
   return { positive: [...query.positive], negative: query.negative && [...query.negative] };
 }
 

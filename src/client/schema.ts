@@ -1262,8 +1262,8 @@ export interface components {
             region?: components["schemas"]["QueryRegion"];
             /** @description Id of an image of this collection; it is not among the results. */
             id?: string;
-            /** @description As long as the collection's dimension; any length but zero. */
-            vector?: number[];
+            /** @description As long as the collection's dimension; any length but zero: numbers, or base64 of little-endian float32. */
+            vector?: number[] | string;
             /** @description Ids of images to be close to: the mean of their vectors. They are not among the results. */
             positive?: string[];
             /** @description Ids of images to be far from: their mean is taken away. They are not among the results. */
@@ -1372,8 +1372,8 @@ export interface components {
             region?: components["schemas"]["QueryRegion"];
             /** @description Id of an image of this collection; it is not among the results. */
             id?: string;
-            /** @description As long as the collection's dimension; any length but zero. */
-            vector?: number[];
+            /** @description As long as the collection's dimension; any length but zero: numbers, or base64 of little-endian float32. */
+            vector?: number[] | string;
             /** @description Ids of images to be close to: the mean of their vectors. They are not among the results. */
             positive?: string[];
             /** @description Ids of images to be far from: their mean is taken away. They are not among the results. */
@@ -2369,6 +2369,13 @@ export interface operations {
                     "application/json": components["schemas"]["ImageListResponse"];
                 };
             };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is not valid */
             400: {
                 headers: {
@@ -2576,6 +2583,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ImageResource"];
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -2970,6 +2984,13 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is not valid */
             400: {
                 headers: {
@@ -3037,6 +3058,13 @@ export interface operations {
                 content: {
                     "image/webp": string;
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -3192,6 +3220,13 @@ export interface operations {
                     "application/json": components["schemas"]["SnapshotListResponse"];
                 };
             };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is not valid */
             400: {
                 headers: {
@@ -3314,6 +3349,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SnapshotResource"];
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -3446,6 +3488,13 @@ export interface operations {
                 content: {
                     "application/x-tar": string;
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -3986,6 +4035,13 @@ export interface operations {
                     "application/json": components["schemas"]["ModelListResponse"];
                 };
             };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is not valid */
             400: {
                 headers: {
@@ -4043,6 +4099,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ModelResource"];
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -4484,6 +4547,13 @@ export interface operations {
                     "application/json": components["schemas"]["JobListResponse"];
                 };
             };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is not valid */
             400: {
                 headers: {
@@ -4541,6 +4611,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["JobResource"];
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -5479,6 +5556,13 @@ export interface operations {
                     "application/json": components["schemas"]["CollectionListResponse"];
                 };
             };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is not valid */
             400: {
                 headers: {
@@ -5536,6 +5620,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CollectionResource"];
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -6137,6 +6228,13 @@ export interface operations {
                     "application/json": components["schemas"]["AliasListResponse"];
                 };
             };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The request is not valid */
             400: {
                 headers: {
@@ -6194,6 +6292,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AliasResource"];
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is not valid */
             400: {
@@ -6507,6 +6612,13 @@ export interface operations {
                 content: {
                     "application/json": Record<string, never>;
                 };
+            };
+            /** @description The client has it already: `If-None-Match` names its ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -24,7 +24,7 @@ export type Query =
       readonly regionVector?: RegionVector;
     }
   | { readonly id: string }
-  | { readonly vector: readonly number[] }
+  | { readonly vector: readonly number[] | Float32Array }
   | { readonly positive: readonly string[]; readonly negative?: readonly string[] };
 
 export interface NeighbourOptions {

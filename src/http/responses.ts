@@ -42,8 +42,22 @@ export function toBase64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
 }
 
+/**
+ * A vector of a request, in either form.
+ *
+ * @param name what it is called there
+ * @throws DinoError invalid-request for text that is no base64 of whole float32 values
+ */
+export function decodeVector(vector: readonly number[] | string, name: string): Float32Array {
+  if (typeof vector !== 'string') return Float32Array.from(vector);
+  const decoded = fromBase64(vector);
+  if (decoded === undefined)
+    throw new DinoError('invalid-request', `${name} is no base64 of little-endian float32.`);
+  return decoded;
+}
+
 /** The inverse of `toBase64`; undefined where the text is no base64 of whole float32 values. */
-export function fromBase64(text: string): Float32Array | undefined {
+function fromBase64(text: string): Float32Array | undefined {
   const bytes = Buffer.from(text, 'base64');
   if (bytes.length % 4 !== 0 || bytes.toString('base64') !== text) return undefined;
   return new Float32Array(new Uint8Array(bytes).buffer);

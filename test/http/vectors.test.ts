@@ -51,6 +51,39 @@ describe('POST /v1/collections/{collection}/vectors', () => {
     expect(content.status).toBe(404);
   });
 
+  it('takes and gives base64 wherever it takes and gives numbers: the same vectors, bit for bit', async () => {
+    const odd = Float32Array.from({ length: dimension }, (_, i) => Math.sin(i + 1) / 3);
+    await service.call('PUT', '/v1/collections/base64', { json: {} });
+    await post([{ id: 'odd', vector: base64(odd) }], 'base64');
+    const path = '/v1/collections/base64';
+    const inForms = async (ask: (withVectors: 'float' | 'base64') => Promise<unknown>) => {
+      const [numbers, text] = [await ask('float'), await ask('base64')];
+      expect(text).toBe(base64(Float32Array.from(numbers as number[])));
+      return text;
+    };
+    const stored = await inForms(
+      async (withVectors) =>
+        (await service.call('GET', `${path}/images/odd`, { query: { withVectors } })).body.vector,
+    );
+    const listed = await inForms(
+      async (withVectors) =>
+        (await service.call('GET', `${path}/images`, { query: { withVectors } })).body.images[0].vector,
+    );
+    expect(listed).toBe(stored);
+    for (const vector of [[...odd], base64(odd)]) {
+      const found = await inForms(
+        async (withVectors) =>
+          (await service.call('POST', `${path}/search`, { json: { vector, withVectors } })).body.results[0]
+            .vector,
+      );
+      expect(found).toBe(stored);
+    }
+    for (const vector of ['no base64!', base64(odd).slice(0, -4), 'AAAA']) {
+      const { status, body } = await service.call('POST', `${path}/search`, { json: { vector } });
+      expect([status, body.detail]).toEqual([400, expect.stringMatching(/base64|elements/)]);
+    }
+  });
+
   it('names what is wrong with one, and stores the others', async () => {
     const { status, body } = await post([
       { id: 'short', vector: [1, 2, 3] },

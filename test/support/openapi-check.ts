@@ -59,7 +59,7 @@ export function checkExchange({ method, path, status, contentType, body, request
   const response = operation.responses[status];
   if (response === undefined)
     throw new Error(`${name} is not documented; there are ${Object.keys(operation.responses).join(', ')}`);
-  if (status === 204) return;
+  if (status === 204 || status === 304) return;
   const type = (contentType ?? '').split(';')[0]!;
   const documented = Object.keys(response.content ?? {});
   const media = documented.find(

@@ -20,6 +20,7 @@ import type { Readable } from 'node:stream';
 import type { ImageService, ImageToPut, PutResult } from '../../collections/image.service.js';
 import { validateObjectSetting } from '../../collections/validate-objects.js';
 import { DinoError } from '../../errors.js';
+import { isNotModified, NO_BODY } from '../conditional.js';
 import { objectSetting, parseBatchItems, parseFilter, parseMetadata } from '../options.js';
 import type {
   BatchOptions,
@@ -39,6 +40,9 @@ import type { ImageInput } from '../image-input.js';
 import { sendJson } from '../json-stream.js';
 import { toProblem } from '../middleware/error-handler.js';
 import { encodeVector, sendBytes } from '../responses.js';
+
+/** What tells the ETag of a thumbnail from that of its original. */
+const THUMBNAIL = '-thumbnail';
 
 @Route('v1/collections/{collection}/images')
 @Tags('Images')
@@ -175,7 +179,12 @@ export class ImagesController extends Controller {
   @Get('{id}/content')
   @OperationId('getImageContent')
   @SuccessResponse(200, 'The original bytes', 'application/octet-stream')
-  public async getImageContent(collection: string, id: string): Promise<Readable> {
+  public async getImageContent(
+    collection: string,
+    id: string,
+    @Request() request: HttpRequest,
+  ): Promise<Readable> {
+    if (await this.#hasAlready({ collection, id, request }, 'hasOriginal', '')) return NO_BODY;
     const { bytes, mediaType, contentHash } = await this.#service.content(collection, id);
     this.setHeader('ETag', `"${contentHash}"`);
     return sendBytes(this, bytes, mediaType);
@@ -185,10 +194,27 @@ export class ImagesController extends Controller {
   @Get('{id}/thumbnail')
   @OperationId('getImageThumbnail')
   @SuccessResponse(200, 'A WebP', 'image/webp')
-  public async getImageThumbnail(collection: string, id: string): Promise<Readable> {
+  public async getImageThumbnail(
+    collection: string,
+    id: string,
+    @Request() request: HttpRequest,
+  ): Promise<Readable> {
+    const place = { collection, id, request };
+    if (await this.#hasAlready(place, 'hasThumbnail', THUMBNAIL)) return NO_BODY;
     const { bytes, mediaType, contentHash } = await this.#service.thumbnail(collection, id);
-    this.setHeader('ETag', `"${contentHash}-thumbnail"`);
+    this.setHeader('ETag', `"${contentHash}${THUMBNAIL}"`);
     return sendBytes(this, bytes, mediaType);
+  }
+
+  /** Whether the client has the picture that it asks for again; then its bytes are not even read. */
+  async #hasAlready(
+    { collection, id, request }: { collection: string; id: string; request: HttpRequest },
+    kept: 'hasOriginal' | 'hasThumbnail',
+    suffix: string,
+  ): Promise<boolean> {
+    if (request.headers['if-none-match'] === undefined) return false;
+    const image = await this.#service.get(collection, id);
+    return image[kept] && isNotModified(this, request, image.contentHash + suffix);
   }
 
   async #fromFiles(request: HttpRequest, itemsJson: string | undefined): Promise<ImageToPut[]> {

@@ -25,7 +25,7 @@ import type { ImageInput } from '../image-input.js';
 import { sendJson } from '../json-stream.js';
 import { toProblem } from '../middleware/error-handler.js';
 import { parseDiversity, parseFilter, parseRegion } from '../options.js';
-import { encodeVector } from '../responses.js';
+import { decodeVector, encodeVector } from '../responses.js';
 
 @Route('v1/collections/{collection}')
 @Tags('Search')
@@ -153,7 +153,7 @@ export class SearchController extends Controller {
       throw new DinoError('invalid-request', 'regionVector needs region: the part of the image to look for.');
     }
     if (id !== undefined) return { id };
-    if (vector !== undefined) return { vector };
+    if (vector !== undefined) return { vector: decodeVector(vector, 'vector') };
     if (positive !== undefined) {
       if (positive.length === 0)
         throw new DinoError('invalid-request', 'positive is empty: give the id of one image at least.');

@@ -1,19 +1,22 @@
-import type { Readable } from 'node:stream';
 import {
   Controller,
   Delete,
   Get,
   OperationId,
   Post,
+  Request,
   Response,
   Route,
   SuccessResponse,
   Tags,
 } from '@tsoa/runtime';
+import type { Request as HttpRequest } from 'express';
+import type { Readable } from 'node:stream';
 import type { Snapshot, SnapshotService } from '../../collections/snapshot.service.js';
 import type { JobResource } from '../dto/job.dto.js';
 import type { Problem } from '../dto/problem.dto.js';
 import type { SnapshotListResponse, SnapshotResource, SnapshotVerification } from '../dto/snapshot.dto.js';
+import { isNotModified, NO_BODY } from '../conditional.js';
 import { acceptJob } from '../job-answers.js';
 
 @Route('v1/snapshots')
@@ -63,12 +66,13 @@ export class SnapshotsController extends Controller {
   @OperationId('getSnapshotContent')
   @SuccessResponse(200, 'A tar file', 'application/x-tar')
   @Response<Problem>(404, 'It is not there')
-  public async getSnapshotContent(id: string): Promise<Readable> {
+  public async getSnapshotContent(id: string, @Request() request: HttpRequest): Promise<Readable> {
+    const { sha256 } = await this.#snapshots.get(id);
+    if (isNotModified(this, request, sha256)) return NO_BODY;
     const { snapshot, bytes } = await this.#snapshots.read(id);
     this.setHeader('Content-Type', 'application/x-tar');
     this.setHeader('Content-Length', String(snapshot.bytes));
     this.setHeader('Content-Disposition', `attachment; filename="${id}.tar"`);
-    this.setHeader('ETag', `"${snapshot.sha256}"`);
     this.setHeader('Repr-Digest', `sha-256=:${Buffer.from(snapshot.sha256, 'hex').toString('base64')}:`);
     return bytes;
   }

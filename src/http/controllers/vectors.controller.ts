@@ -1,11 +1,10 @@
 import { Body, Controller, OperationId, Post, Request, Response, Route, Tags } from '@tsoa/runtime';
 import type { Request as HttpRequest } from 'express';
 import type { VectorService, VectorToPut } from '../../collections/vector.service.js';
-import { DinoError } from '../../errors.js';
 import type { BatchResponse } from '../dto/image.dto.js';
 import type { Problem } from '../dto/problem.dto.js';
 import type { VectorItem, VectorsRequest } from '../dto/vector.dto.js';
-import { fromBase64 } from '../responses.js';
+import { decodeVector } from '../responses.js';
 import { toBatchResult } from './images.controller.js';
 
 @Route('v1/collections/{collection}/vectors')
@@ -38,9 +37,5 @@ export class VectorsController extends Controller {
 }
 
 function toVector({ id, vector, metadata }: VectorItem, index: number): VectorToPut {
-  const numbers = typeof vector === 'string' ? fromBase64(vector) : Float32Array.from(vector);
-  if (numbers === undefined) {
-    throw new DinoError('invalid-request', `vectors[${index}].vector is no base64 of little-endian float32.`);
-  }
-  return { id, vector: numbers, metadata: metadata ?? {} };
+  return { id, vector: decodeVector(vector, `vectors[${index}].vector`), metadata: metadata ?? {} };
 }

@@ -231,8 +231,8 @@ interface QueryBody {
   region?: QueryRegion;
   /** Id of an image of this collection; it is not among the results. */
   id?: string;
-  /** As long as the collection's dimension; any length but zero. */
-  vector?: number[];
+  /** As long as the collection's dimension; any length but zero: numbers, or base64 of little-endian float32. */
+  vector?: number[] | string;
   /** Ids of images to be close to: the mean of their vectors. They are not among the results. */
   positive?: string[];
   /** Ids of images to be far from: their mean is taken away. They are not among the results. */
