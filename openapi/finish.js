@@ -36,6 +36,29 @@ const IMAGE_BODIES = {
   classify: { ...rawImage, ...form(oneFile) },
 };
 
+/** What may run the model: it takes a priority and tells where the time went. */
+const MODEL_OPERATIONS = [...Object.keys(IMAGE_BODIES), 'searchBatch'];
+
+const PRIORITY = {
+  in: 'header',
+  name: 'Priority',
+  required: false,
+  schema: { type: 'string', example: 'u=7' },
+  description:
+    'RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others ' +
+    'are served, but get one turn in nine whatever happens. A value that cannot be read is ignored.',
+};
+
+const SERVER_TIMING = {
+  schema: {
+    type: 'string',
+    example: 'queue;dur=0.42, decode;dur=3.10, inference;dur=21.76, total;dur=26.02',
+  },
+  description:
+    'Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded ' +
+    '(decode) and was in the model (inference), and since the request began (total). Absent where the model did not run.',
+};
+
 /** Answers besides JSON, for `Accept: image/png`. */
 const PICTURES = ['createAttention', 'createMasks', 'createCorrespondences', 'explainImage'];
 
@@ -145,6 +168,12 @@ function isWrite(path, verb, operation) {
 function finishOperation(operation) {
   const bodies = IMAGE_BODIES[operation.operationId];
   if (bodies !== undefined) Object.assign(operation.requestBody.content, bodies);
+  if (MODEL_OPERATIONS.includes(operation.operationId)) {
+    operation.parameters.push(PRIORITY);
+    for (const [status, response] of Object.entries(operation.responses)) {
+      if (Number(status) < 300) response.headers = { 'Server-Timing': SERVER_TIMING };
+    }
+  }
   if (PICTURES.includes(operation.operationId)) operation.responses['200'].content['image/png'] = binary;
   // tsoa knows a problem's schema, but not its media type.
   for (const [status, response] of Object.entries(operation.responses)) {

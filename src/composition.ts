@@ -35,6 +35,7 @@ import { ObjectFinder } from './segmentation/object-finder.js';
 import { PhotoMasks } from './segmentation/photo-masks.js';
 import { PatchLooker } from './segmentation/patch-looker.js';
 import { SegmentationPool } from './segmentation/segmentation-pool.js';
+import { DecodeQueue } from './vision/decode-queue.js';
 import { createImageReader } from './vision/image-reader.js';
 
 export interface Service {
@@ -90,7 +91,6 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
     await store.close();
     throw error;
   }
-  metrics.observeQueueLength(() => models.queueLength);
 
   const snapshotFolder = new SnapshotFolder(dataDir);
   await snapshotFolder.open();
@@ -99,10 +99,21 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   });
   metrics.observeJobs(() => jobs.list());
 
+  const queue = new DecodeQueue({
+    slots: config.decodeThreads,
+    observe: {
+      decoded(queuedSeconds, seconds) {
+        metrics.decodeQueueSeconds.observe(queuedSeconds);
+        metrics.decodeSeconds.observe(seconds);
+      },
+    },
+  });
+  metrics.observeQueueLengths({ inference: () => models.queueLength, decode: () => queue.length });
   const reader = createImageReader({
     maxPixels: config.maxImagePixels,
     timeoutSeconds: config.decodeTimeoutSeconds,
     preprocessing: config.preprocessing,
+    queue,
   });
   const cache = await openCache({ config, dataDir, metrics, onWarning: (message) => logger.warn(message) });
   const embeddings = new EmbeddingService({
@@ -188,6 +199,7 @@ function openModel(parts: {
     threads: config.inferenceThreads,
     maxBatch: config.maxBatch,
     cacheDir,
+    maxBatchPatches: config.maxBatchPatches,
     observe: {
       batch(size, queuedSeconds) {
         metrics.batchSize.observe(size);

@@ -76,6 +76,18 @@ export const SETTINGS = {
     fallback: 8,
     schema: integer(1, 256),
   },
+  maxBatchPatches: {
+    meaning: "patches per inference at most; 0: those of maxBatch images of the model's own size",
+    range: '0..10000000',
+    fallback: 0,
+    schema: integer(0, 10_000_000),
+  },
+  decodeThreads: {
+    meaning: 'images decoded at once; 0: one per core, three at most unless UV_THREADPOOL_SIZE is set',
+    range: '0..256',
+    fallback: 0,
+    schema: integer(0, 256),
+  },
   queueLimit: {
     meaning: 'images in progress, from decoding to features, before 429',
     range: '1..100000',

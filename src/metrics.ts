@@ -42,6 +42,18 @@ export class Metrics {
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
     registers: [this.registry],
   });
+  readonly decodeSeconds = new Histogram({
+    name: 'dino_decode_duration_seconds',
+    help: 'Time to decode and scale an image, without its wait for a decoder.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [this.registry],
+  });
+  readonly decodeQueueSeconds = new Histogram({
+    name: 'dino_decode_queue_duration_seconds',
+    help: 'Time an image waited for a decoder.',
+    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
+    registers: [this.registry],
+  });
 
   readonly embeddingCache = new Counter({
     name: 'dino_embedding_cache_total',
@@ -90,11 +102,16 @@ export class Metrics {
     });
   }
 
-  /** Shows the length of a queue at each scrape. */
-  observeQueueLength(length: () => number): void {
+  /** Shows the lengths of the queues at each scrape. */
+  observeQueueLengths(lengths: { inference: () => number; decode: () => number }): void {
+    this.#observeLength('dino_queue_length', 'Images waiting for inference.', lengths.inference);
+    this.#observeLength('dino_decode_queue_length', 'Images waiting for a decoder.', lengths.decode);
+  }
+
+  #observeLength(name: string, help: string, length: () => number): void {
     new Gauge({
-      name: 'dino_queue_length',
-      help: 'Images waiting for inference.',
+      name,
+      help,
       registers: [this.registry],
       collect() {
         this.set(length());

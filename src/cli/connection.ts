@@ -27,6 +27,8 @@ export function addConnectionOptions(command: Command): Command {
 export interface ServerNeeds extends ConnectionOptions {
   /** The command needs no collection, so without a server no data folder is touched. */
   readonly storesNothing?: boolean;
+  /** Its requests wait while the server has others to answer. */
+  readonly isBulk?: boolean;
   /** The command is about a server that goes on running, so a service of its own would be of no use. */
   readonly runningOnly?: boolean;
 }
@@ -61,15 +63,19 @@ interface Connection {
 
 async function connect(options: ServerNeeds, signal: AbortSignal): Promise<Connection> {
   const { DINO_URL, DINO_API_KEY } = process.env;
+  const priority = options.isBulk === true ? 'bulk' : 'interactive';
   const given = options.url ?? DINO_URL;
   if (given !== undefined)
-    return { client: createClient({ url: checkUrl(given), apiKey: DINO_API_KEY, signal }), close: nothing };
+    return {
+      client: createClient({ url: checkUrl(given), apiKey: DINO_API_KEY, priority, signal }),
+      close: nothing,
+    };
 
   const config = loadConfig(process.env, { dataDir: options.dataDir });
   const apiKey = DINO_API_KEY ?? config.apiKeys[0];
   const running = await findServer(config.dataDir);
   if (running !== undefined) {
-    const client = createClient({ url: running, apiKey, signal });
+    const client = createClient({ url: running, apiKey, priority, signal });
     if (await client.isAlive()) return { client, close: nothing };
   }
   if (options.runningOnly === true) {

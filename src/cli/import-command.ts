@@ -76,7 +76,7 @@ async function runImport(paths: readonly string[], flags: ImportFlags): Promise<
   const tally = new ImportTally();
   const { labelField, textColumns } = flags;
   const sources = await openSources(paths, { labelField, textColumns });
-  await withServer(flags, async (client) => {
+  await withServer({ ...flags, isBulk: true }, async (client) => {
     const { collection, created } = await openCollection(client, flags);
     if (created && flags.json !== true) {
       const { name, model, dimension } = collection;

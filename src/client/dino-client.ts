@@ -72,6 +72,8 @@ export interface ClientOptions {
   readonly apiKey?: string;
   /** How often a call that the server turns away as overloaded (429, 503) is tried again. Default 5. */
   readonly maxRetries?: number;
+  /** `bulk`: this client's requests wait while the server has others to answer, as imports do. Default `interactive`. */
+  readonly priority?: 'interactive' | 'bulk';
   /** Ends every call in progress, with the signal's reason as the error. */
   readonly signal?: AbortSignal;
 }
@@ -91,11 +93,15 @@ export class DinoClient {
   readonly #maxRetries: number;
   readonly #signal: AbortSignal | undefined;
 
-  constructor({ url, apiKey, maxRetries = 5, signal }: ClientOptions) {
+  constructor({ url, apiKey, priority, maxRetries = 5, signal }: ClientOptions) {
     this.url = url.replace(/\/+$/, '');
     this.#maxRetries = maxRetries;
     this.#signal = signal;
-    const headers = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
+    const headers = {
+      ...(apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` }),
+      // RFC 9218: the background.
+      ...(priority === 'bulk' ? { Priority: 'u=7' } : {}),
+    };
     this.#api = createFetchClient<paths>({ baseUrl: this.url, headers, signal });
   }
 

@@ -2433,7 +2433,10 @@ export interface operations {
                 /** @description JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
                 items?: string;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path: {
                 collection: string;
             };
@@ -2453,6 +2456,8 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2648,7 +2653,10 @@ export interface operations {
                 /** @description Metadata as JSON text, e.g. `{"class":"cat"}`; in multipart the field of that name. */
                 metadata?: string;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path: {
                 collection: string;
                 /** @description 1 to 512 characters; a slash is written %2F */
@@ -2673,6 +2681,8 @@ export interface operations {
             /** @description Replaced, or unchanged */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2682,6 +2692,8 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3656,7 +3668,10 @@ export interface operations {
                 /** @description Results that differ from each other, as JSON text: `{"lambda": 0.5, "candidates": 100}`, both optional. */
                 diversity?: string;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path: {
                 collection: string;
             };
@@ -3677,6 +3692,8 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3778,7 +3795,10 @@ export interface operations {
     searchBatch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path: {
                 collection: string;
             };
@@ -3793,6 +3813,8 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3898,7 +3920,10 @@ export interface operations {
                 /** @description A filter as JSON text. */
                 filter?: string;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path: {
                 collection: string;
             };
@@ -3919,6 +3944,8 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4413,7 +4440,10 @@ export interface operations {
                 /** @description Longer side in px at which the model looks at the image; default: the model's (480). */
                 size?: number;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4432,6 +4462,8 @@ export interface operations {
             /** @description The masks, or with Accept: image/png a picture of the first */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4938,7 +4970,10 @@ export interface operations {
                 /** @description For a picture: share of the heat map in the colour, 0..1. Default 0.6. */
                 opacity?: number;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path: {
                 collection: string;
                 id: string;
@@ -4960,6 +4995,8 @@ export interface operations {
             /** @description The similarities, or with Accept: image/png a picture of them */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5075,7 +5112,10 @@ export interface operations {
                 /** @description For `tokens`: longer side in px at which the model looks at the whole image; default: the model's (480). */
                 size?: number;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5093,6 +5133,8 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5305,7 +5347,10 @@ export interface operations {
                 /** @description What a `png` shows: `mask` (white on black, the default), `overlay` or `cutout`. */
                 picture?: "mask" | "overlay" | "cutout";
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5321,6 +5366,8 @@ export interface operations {
             /** @description A mask per image */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5432,7 +5479,10 @@ export interface operations {
                 /** @description Cosine below which a pair is left out, -1..1. Default -1. */
                 minScore?: number;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5448,6 +5498,8 @@ export interface operations {
             /** @description The pairs, or with Accept: image/png a picture of them */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6101,7 +6153,10 @@ export interface operations {
                 /** @description For an overlay: share of the heat map in the colour, 0..1. Default 0.6. */
                 opacity?: number;
             };
-            header?: never;
+            header?: {
+                /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */
+                Priority?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6120,6 +6175,8 @@ export interface operations {
             /** @description The maps, or with Accept: image/png a picture of them */
             200: {
                 headers: {
+                    /** @description Milliseconds in which at least one image of the request waited for a decoder or the model (queue), was decoded (decode) and was in the model (inference), and since the request began (total). Absent where the model did not run. */
+                    "Server-Timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { webcrypto } from 'node:crypto';
 import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
@@ -67,9 +68,9 @@ export class ImageService {
   async put(
     collection: string,
     image: ImageToPut & { id: string },
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<{ status: PutOutcome; image: StoredImage }> {
-    const [result] = await this.putMany(collection, [image], signal);
+    const [result] = await this.putMany(collection, [image], caller);
     if ('error' in result!) throw result.error;
     return { status: result!.status, image: await this.#store.getImage(collection, image.id) };
   }
@@ -80,14 +81,14 @@ export class ImageService {
    * @returns one result per image, in order
    * @throws DinoError when the collection is not there or the service is overloaded; then nothing has changed
    */
-  putMany(collection: string, images: readonly ImageToPut[], signal?: AbortSignal): Promise<PutResult[]> {
-    return againAfterChange(() => this.#putMany(collection, images, signal));
+  putMany(collection: string, images: readonly ImageToPut[], caller?: Caller): Promise<PutResult[]> {
+    return againAfterChange(() => this.#putMany(collection, images, caller));
   }
 
   async #putMany(
     collectionName: string,
     images: readonly ImageToPut[],
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<PutResult[]> {
     const { collection, model } = await this.#collections.getWithModel(collectionName);
     const prepared = await Promise.all(images.map(prepare));
@@ -103,7 +104,7 @@ export class ImageService {
     const changed = [...firstUse.values()].filter(
       (image) => !isStored(image, present.get(image.id), collection),
     );
-    const outcomes = await this.#makeAndWrite({ collection, model }, changed, signal);
+    const outcomes = await this.#makeAndWrite({ collection, model }, changed, caller);
     return prepared.map((image) => {
       if ('error' in image) return image;
       const first = firstUse.get(image.id)!;
@@ -141,16 +142,16 @@ export class ImageService {
   async #makeAndWrite(
     place: Place,
     images: readonly PreparedImage[],
-    signal: AbortSignal | undefined,
+    caller: Caller | undefined,
   ): Promise<Map<string, PutResult>> {
     if (images.length === 0) return new Map();
     const made = await place.model.extractor.withPlaces(images.length, () =>
-      Promise.all(images.map((image) => this.#make(image, place, signal))),
+      Promise.all(images.map((image) => this.#make(image, place, caller))),
     );
     const whole: (NewImage | DinoError)[] = [];
     // Outside of the places held above, and one image at a time: their crops need places too.
     for (const [i, image] of made.entries())
-      whole.push(await this.#addObjects(image, images[i]!, place, signal));
+      whole.push(await this.#addObjects(image, images[i]!, place, caller));
     const good = whole.filter((image): image is NewImage => !(image instanceof DinoError));
     const written = good.length === 0 ? [] : await this.#store.putImages(place.collection.name, good);
     const results = new Map<string, PutResult>(good.map(({ id }, i) => [id, { id, status: written[i]! }]));
@@ -166,11 +167,11 @@ export class ImageService {
     made: NewImage | DinoError,
     { bytes, objects }: PreparedImage,
     { model }: Place,
-    signal: AbortSignal | undefined,
+    caller: Caller | undefined,
   ): Promise<NewImage | DinoError> {
     if (made instanceof DinoError || objects === undefined) return made;
     try {
-      return { ...made, objects: await this.#objects.of(bytes, model, objects, signal) };
+      return { ...made, objects: await this.#objects.of(bytes, model, objects, caller) };
     } catch (error) {
       const isForAll =
         error instanceof DinoError && ['not-ready', 'overloaded', 'conflict'].includes(error.code);
@@ -183,12 +184,12 @@ export class ImageService {
   async #make(
     image: PreparedImage,
     { collection, model }: Place,
-    signal: AbortSignal | undefined,
+    caller: Caller | undefined,
   ): Promise<NewImage | DinoError> {
     try {
       const [embedding, thumbnail] = await Promise.all([
-        this.#embeddings.embedPlaced(image.bytes, model, signal),
-        collection.thumbnails ? this.#reader.thumbnail(image.bytes) : undefined,
+        this.#embeddings.embedPlaced(image.bytes, model, caller),
+        collection.thumbnails ? this.#reader.thumbnail(image.bytes, caller) : undefined,
       ]);
       const { mediaType, width, height } = embedding.info;
       const { id, metadata, contentHash, bytes } = image;

@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Model } from '../models/model-registry.js';
@@ -10,7 +11,7 @@ export interface ObjectFinder {
     bytes: Uint8Array,
     modelName: string,
     setting: ObjectSetting,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<{ model: Model; found: readonly ImageObject[] }>;
 }
 
@@ -28,13 +29,8 @@ export class ObjectService {
    * @throws DinoError as `MaskService.find` and `EmbeddingService.embedRegion`; conflict when another model has come under
    *   the name meanwhile
    */
-  async of(
-    bytes: Uint8Array,
-    model: Model,
-    setting: ObjectSetting,
-    signal?: AbortSignal,
-  ): Promise<NewObjects> {
-    const { model: looked, found } = await this.#finder.find(bytes, model.name, setting, signal);
+  async of(bytes: Uint8Array, model: Model, setting: ObjectSetting, caller?: Caller): Promise<NewObjects> {
+    const { model: looked, found } = await this.#finder.find(bytes, model.name, setting, caller);
     if (looked.fingerprint !== model.fingerprint) {
       throw new DinoError('conflict', `The model ${model.name} has been replaced meanwhile. Try again.`);
     }
@@ -42,7 +38,7 @@ export class ObjectService {
     // One after the other: an image never needs more than one place.
     for (const object of found) {
       const region = { bbox: object.bbox };
-      const vector = await this.#embeddings.embedRegion(bytes, model, { region, by: 'crop' }, signal);
+      const vector = await this.#embeddings.embedRegion(bytes, model, { region, by: 'crop' }, caller);
       objects.push({ ...object, vector });
     }
     return { ...setting, found: objects };

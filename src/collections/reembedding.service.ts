@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Caller } from '../caller.js';
 import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Job, JobContext, JobResult } from '../jobs/job.js';
@@ -106,7 +107,10 @@ export class ReembeddingService {
       job.signal.throwIfAborted();
       const pending = await this.#store.listPending(collection, { after, limit: BATCH });
       if (pending.length > 0) {
-        const vectors = await this.#embed(collection, pending, model, job.signal);
+        const vectors = await this.#embed(collection, pending, model, {
+          signal: job.signal,
+          priority: 'bulk',
+        });
         const { done, total } = await this.#store.putNextVectors(collection, vectors);
         job.report(done, total);
         embedded += vectors.length;
@@ -124,13 +128,13 @@ export class ReembeddingService {
     collection: string,
     pending: readonly PendingImage[],
     model: Model,
-    signal: AbortSignal,
+    caller: Caller,
   ): Promise<NextVector[]> {
     const vectors = await Promise.all(
       pending.map(async ({ id, version }) => {
         const bytes = await this.#findContent(collection, id);
         if (bytes === undefined) return undefined;
-        return { id, version, vector: await this.#embedOne(id, bytes, model, signal) };
+        return { id, version, vector: await this.#embedOne(id, bytes, model, caller) };
       }),
     );
     return vectors.filter((vector) => vector !== undefined);
@@ -146,16 +150,16 @@ export class ReembeddingService {
   }
 
   /** Waits while requests need all places of the model: they go first. */
-  async #embedOne(id: string, bytes: Uint8Array, model: Model, signal: AbortSignal): Promise<Float32Array> {
+  async #embedOne(id: string, bytes: Uint8Array, model: Model, caller: Caller): Promise<Float32Array> {
     for (;;) {
       try {
-        const [embedding] = await this.#embeddings.embedAll([bytes], model, signal);
+        const [embedding] = await this.#embeddings.embedAll([bytes], model, caller);
         return embedding!.vector;
       } catch (error) {
-        signal.throwIfAborted();
+        caller.signal.throwIfAborted();
         if (!(error instanceof DinoError)) throw error;
         if (error.code === 'overloaded' || error.code === 'not-ready') {
-          await delay(PAUSE_MS, undefined, { signal });
+          await delay(PAUSE_MS, undefined, { signal: caller.signal });
         } else {
           throw new DinoError(error.code, `The image ${id} can't be embedded: ${error.message}`, {
             cause: error,

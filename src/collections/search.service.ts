@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { DinoError } from '../errors.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Region, RegionVector } from '../inference/region.js';
@@ -77,26 +78,26 @@ export class SearchService {
     collectionName: string,
     query: Query,
     options: SearchSettings,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<SearchAnswer> {
     // All in one call of the store, which is what most of the time goes to.
     if ('id' in query) return this.#store.searchStored(collectionName, query.id, withCount(options));
-    return againAfterChange(() => this.#search(collectionName, query, options, signal));
+    return againAfterChange(() => this.#search(collectionName, query, options, caller));
   }
 
   async #search(
     collectionName: string,
     query: Query,
     options: SearchSettings,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<SearchAnswer> {
     const { collection, model } = await this.#resolve(collectionName, query);
     const embed: Embed = async (bytes) => {
-      const [embedding] = await this.#embeddings.embedAll([bytes], model!, signal);
+      const [embedding] = await this.#embeddings.embedAll([bytes], model!, caller);
       return embedding!.vector;
     };
     return {
-      hits: await this.#find({ collection, model, embed }, query, options, signal),
+      hits: await this.#find({ collection, model, embed }, query, options, caller),
       model: collection.model,
     };
   }
@@ -111,9 +112,9 @@ export class SearchService {
   async searchMany(
     collectionName: string,
     asked: readonly (AskedSearch | DinoError)[],
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<BatchAnswer> {
-    const ask = () => againAfterChange(() => this.#searchMany(collectionName, asked, signal));
+    const ask = () => againAfterChange(() => this.#searchMany(collectionName, asked, caller));
     const answer = await ask();
     const changed = answer.answers.some((each) => each instanceof DinoError && each.code === 'conflict');
     return changed ? ask() : answer;
@@ -122,7 +123,7 @@ export class SearchService {
   async #searchMany(
     collectionName: string,
     asked: readonly (AskedSearch | DinoError)[],
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<BatchAnswer> {
     const image = asked.find((search): search is AskedSearch => 'query' in search && 'image' in search.query);
     const { collection, model } = image
@@ -132,7 +133,7 @@ export class SearchService {
       'query' in search && 'image' in search.query && search.query.region === undefined ? search.query : [],
     );
     const answer = ({ query, options }: AskedSearch, embed: Embed): Promise<SearchHit[]> =>
-      this.#find({ collection, model, embed }, query, options, signal);
+      this.#find({ collection, model, embed }, query, options, caller);
     const ask = (embed: Embed) =>
       Promise.all(
         asked.map(async (search) => ('query' in search ? orError(() => answer(search, embed)) : search)),
@@ -141,7 +142,7 @@ export class SearchService {
       whole.length === 0
         ? await ask(noImages)
         : await model!.extractor.withPlaces(whole.length, () =>
-            ask(async (bytes) => (await this.#embeddings.embedPlaced(bytes, model!, signal)).vector),
+            ask(async (bytes) => (await this.#embeddings.embedPlaced(bytes, model!, caller)).vector),
           );
     return { answers, model: collection.model };
   }
@@ -154,12 +155,12 @@ export class SearchService {
     collectionName: string,
     query: Query,
     options: NeighbourOptions & { readonly field: string; readonly temperature?: number },
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<Classification> {
     const { field, temperature = 0.07, k = 20, filter, ...rest } = options;
     const labelled: Filter = { field, exists: true };
     const both = filter === undefined ? labelled : { and: [labelled, filter] };
-    const { hits, model } = await this.search(collectionName, query, { ...rest, k, filter: both }, signal);
+    const { hits, model } = await this.search(collectionName, query, { ...rest, k, filter: both }, caller);
     return { ...vote(hits, field, temperature), model };
   }
 
@@ -177,24 +178,24 @@ export class SearchService {
     place: SearchedPlace,
     query: Query,
     options: SearchSettings,
-    signal: AbortSignal | undefined,
+    caller: Caller | undefined,
   ): Promise<SearchHit[]> {
     const { name, modelFingerprint } = place.collection;
     if ('id' in query) return (await this.#store.searchStored(name, query.id, withCount(options))).hits;
-    const { vector, excludeIds } = await this.#vector(place, query, signal);
+    const { vector, excludeIds } = await this.#vector(place, query, caller);
     return this.#store.search(name, { ...withCount(options), vector, modelFingerprint, excludeIds });
   }
 
   async #vector(
     { collection: { name: collection, dimension }, model, embed }: SearchedPlace,
     query: Exclude<Query, { id: string }>,
-    signal: AbortSignal | undefined,
+    caller: Caller | undefined,
   ): Promise<{ vector: Float32Array; excludeIds?: readonly string[] }> {
     if ('image' in query) {
       const { region, regionVector: by = 'crop' } = query;
       if (region === undefined) return { vector: await embed(query.image) };
       const options = { region, by };
-      return { vector: await this.#embeddings.embedRegion(query.image, model!, options, signal) };
+      return { vector: await this.#embeddings.embedRegion(query.image, model!, options, caller) };
     }
     if ('vector' in query)
       return { vector: toUnitVector(Float32Array.from(query.vector), dimension, 'The vector') };

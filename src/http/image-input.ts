@@ -1,4 +1,5 @@
 import type { Request } from 'express';
+import type { Caller } from '../caller.js';
 import type { CollectionStore } from '../collections/collection-store.js';
 import { DinoError } from '../errors.js';
 import type { ImageReference } from './dto/image.dto.js';
@@ -14,8 +15,8 @@ declare module 'express-serve-static-core' {
   interface Request {
     /** Files of the body; undefined where the body was JSON or empty. */
     uploads?: readonly UploadedFile[];
-    /** Aborted when the client has gone. */
-    signal?: AbortSignal;
+    /** The client: whether it is still there, how urgent it is, and where the time goes. */
+    caller: Caller;
   }
 }
 

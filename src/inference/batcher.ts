@@ -1,8 +1,13 @@
+import { PRIORITIES, type Caller, type Priority } from '../caller.js';
+import { Turns } from '../turns.js';
 import type { Pixels } from '../vision/pixels.js';
+import { FairLines, type BatchBounds } from './fair-lines.js';
 import type { AskedFeature, Features } from './features.js';
 
 export interface BatchRequest {
   readonly pixels: Pixels;
+  /** Patches that the model makes of them. */
+  readonly patches: number;
   readonly names: readonly AskedFeature[];
 }
 
@@ -13,8 +18,7 @@ export interface BatcherOptions {
   readonly run: RunBatch;
   /** Batches that may run at the same time: the number of workers. */
   readonly concurrency: number;
-  /** Images per batch at most. */
-  readonly maxBatch: number;
+  readonly bounds: BatchBounds;
   readonly observe?: {
     batch(size: number, queuedSeconds: readonly number[]): void;
   };
@@ -23,19 +27,25 @@ export interface BatcherOptions {
 interface Entry extends BatchRequest {
   readonly key: string;
   readonly queuedAt: number;
-  readonly signal: AbortSignal | undefined;
-  resolve(features: Features): void;
-  reject(error: unknown): void;
+  readonly caller: Caller | undefined;
+  readonly leaveQueue: () => void;
+  readonly resolve: (features: Features) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
  * Groups images that wait into batches. It pulls when a worker is free, so the batch grows with the load and an
- * idle service answers at once, without a timer. The oldest image leads; those of the same size and the same
- * features join it. Images whose caller has gone are dropped before they cost inference.
+ * idle service answers at once, without a timer. A batch has images of one priority, one size and the same features
+ * asked for; which is next is up to `Turns` and `FairLines`. Images whose caller has gone are dropped before they
+ * cost inference.
  */
 export class Batcher {
   readonly #options: BatcherOptions;
-  #queue: Entry[] = [];
+  readonly #turns = new Turns();
+  readonly #waiting: Readonly<Record<Priority, FairLines<Entry>>> = {
+    interactive: new FairLines(),
+    bulk: new FairLines(),
+  };
   #running = 0;
 
   constructor(options: BatcherOptions) {
@@ -44,16 +54,26 @@ export class Batcher {
 
   /** Images waiting now. */
   get length(): number {
-    return this.#queue.length;
+    return this.#waiting.interactive.length + this.#waiting.bulk.length;
   }
 
-  /** @throws whatever the run throws; the signal's reason when aborted */
-  submit(request: BatchRequest, signal?: AbortSignal): Promise<Features> {
-    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+  /**
+   * @param caller default: an interactive one that stays
+   * @throws whatever the run throws; the reason of the caller's signal when aborted
+   */
+  submit(request: BatchRequest, caller?: Caller): Promise<Features> {
+    if (caller?.signal.aborted) return Promise.reject(caller.signal.reason as Error);
     return new Promise<Features>((resolve, reject) => {
       const { width, height } = request.pixels;
-      const key = `${width}x${height} ${[...request.names].sort().join()}`;
-      this.#queue.push({ ...request, key, queuedAt: performance.now(), signal, resolve, reject });
+      this.#waiting[caller?.priority ?? 'interactive'].push({
+        ...request,
+        key: `${width}x${height} ${[...request.names].sort().join()}`,
+        queuedAt: performance.now(),
+        caller,
+        leaveQueue: caller?.timings?.begin('queue') ?? nothing,
+        resolve,
+        reject,
+      });
       this.#pull();
     });
   }
@@ -67,22 +87,18 @@ export class Batcher {
   }
 
   #nextBatch(): Entry[] {
-    const batch: Entry[] = [];
-    const rest: Entry[] = [];
-    for (const entry of this.#queue) {
-      if (entry.signal?.aborted) {
-        entry.reject(entry.signal.reason);
-      } else if (
-        batch.length < this.#options.maxBatch &&
-        (batch.length === 0 || batch[0]!.key === entry.key)
-      ) {
-        batch.push(entry);
-      } else {
-        rest.push(entry);
+    for (const priority of PRIORITIES) {
+      for (const { caller, leaveQueue, reject } of this.#waiting[priority].drop(hasLeft)) {
+        leaveQueue();
+        reject(caller!.signal.reason);
       }
     }
-    this.#queue = rest;
-    return batch;
+    const { interactive, bulk } = this.#waiting;
+    const priority = this.#turns.next({ interactive: interactive.length > 0, bulk: bulk.length > 0 });
+    if (priority !== undefined) return this.#waiting[priority].take(this.#options.bounds);
+    interactive.settle();
+    bulk.settle();
+    return [];
   }
 
   async #process(batch: Entry[]): Promise<void> {
@@ -92,10 +108,16 @@ export class Batcher {
       batch.length,
       batch.map((entry) => (now - entry.queuedAt) / 1000),
     );
+    const leaveModel = batch.map(({ caller, leaveQueue }) => {
+      leaveQueue();
+      return caller?.timings?.begin('inference') ?? nothing;
+    });
     try {
       const features = await this.#options.run(batch);
+      leaveModel.forEach((leave) => leave());
       batch.forEach((entry, i) => entry.resolve(features[i]!));
     } catch (error) {
+      leaveModel.forEach((leave) => leave());
       for (const entry of batch) entry.reject(error);
     } finally {
       this.#running -= 1;
@@ -103,3 +125,9 @@ export class Batcher {
     }
   }
 }
+
+function hasLeft({ caller }: Entry): boolean {
+  return caller?.signal.aborted === true;
+}
+
+function nothing(): void {}

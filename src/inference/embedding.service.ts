@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { DinoError } from '../errors.js';
 import type { RecipeCache } from './cache/recipe-cache.js';
 import type { ImageEmbedding } from './image-embedding.js';
@@ -41,15 +42,11 @@ export class EmbeddingService {
    * @throws DinoError for bytes that are no readable image, overloaded when there is no place for all of them, and
    *   internal when the model can't be loaded
    */
-  async embedAll(
-    images: readonly Uint8Array[],
-    model: Model,
-    signal?: AbortSignal,
-  ): Promise<ImageEmbedding[]> {
+  async embedAll(images: readonly Uint8Array[], model: Model, caller?: Caller): Promise<ImageEmbedding[]> {
     const known = await Promise.all(images.map(async (bytes) => this.#cache?.find(bytes, model)));
     const missing = known.filter((embedding) => embedding === undefined).length;
     const embedMissing = () =>
-      Promise.all(images.map(async (bytes, i) => known[i] ?? this.embedPlaced(bytes, model, signal)));
+      Promise.all(images.map(async (bytes, i) => known[i] ?? this.embedPlaced(bytes, model, caller)));
     // Where all of them are known, neither places nor the model are needed.
     return missing === 0 ? embedMissing() : model.extractor.withPlaces(missing, embedMissing);
   }
@@ -64,15 +61,15 @@ export class EmbeddingService {
     images: readonly Uint8Array[],
     model: Model,
     options: { readonly size?: number },
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<PatchTokens[]> {
     this.#models.requireFeatures(model, ['patch_tokens']);
     const plan = planPatches(model.manifest, options.size);
     return model.extractor.withPlaces(images.length, () =>
       Promise.all(
         images.map(async (bytes) => {
-          const { pixels, info } = await this.#reader.forPatches(bytes, plan);
-          const { grid, patchTokens } = await model.extractor.extract(pixels, ['patch_tokens'], signal);
+          const { pixels, info } = await this.#reader.forPatches(bytes, plan, caller);
+          const { grid, patchTokens } = await model.extractor.extract(pixels, ['patch_tokens'], caller);
           return { info, grid, tokens: patchTokens! };
         }),
       ),
@@ -89,29 +86,31 @@ export class EmbeddingService {
     bytes: Uint8Array,
     model: Model,
     options: { readonly region: Region; readonly by: RegionVector },
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<Float32Array> {
     const { region, by } = options;
     const info = await this.#reader.inspect(bytes);
     const area = areaOf(region, info);
     if (by === 'crop') {
-      const crop = await this.#reader.crop(bytes, area);
-      const [embedding] = await this.embedAll([crop], model, signal);
+      const crop = await this.#reader.crop(bytes, area, caller);
+      const [embedding] = await this.embedAll([crop], model, caller);
       return embedding!.vector;
     }
-    const [looked] = await this.patchTokensOfAll([bytes], model, {}, signal);
+    const [looked] = await this.patchTokensOfAll([bytes], model, {}, caller);
     return normalise(weightedMean(looked!.tokens, coverOf(region, info, looked!.grid)));
   }
 
   /** One embedding, while the caller holds a place for it. @throws DinoError for bytes that are no readable image */
-  async embedPlaced(bytes: Uint8Array, model: Model, signal?: AbortSignal): Promise<ImageEmbedding> {
-    const make = () => this.#embed(bytes, model, signal);
-    return this.#cache === undefined ? make() : this.#cache.get({ bytes, model, signal }, make);
+  async embedPlaced(bytes: Uint8Array, model: Model, caller?: Caller): Promise<ImageEmbedding> {
+    const make = () => this.#embed(bytes, model, caller);
+    return this.#cache === undefined
+      ? make()
+      : this.#cache.get({ bytes, model, signal: caller?.signal }, make);
   }
 
-  async #embed(bytes: Uint8Array, model: Model, signal?: AbortSignal): Promise<ImageEmbedding> {
-    const { pixels, info } = await this.#reader.forEmbedding(bytes, model.manifest.preprocessing);
-    const features = await model.extractor.extract(pixels, ['embedding'], signal);
+  async #embed(bytes: Uint8Array, model: Model, caller?: Caller): Promise<ImageEmbedding> {
+    const { pixels, info } = await this.#reader.forEmbedding(bytes, model.manifest.preprocessing, caller);
+    const features = await model.extractor.extract(pixels, ['embedding'], caller);
     return {
       vector: normalise(features.embedding!),
       info,

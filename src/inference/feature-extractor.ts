@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { availableParallelism } from 'node:os';
 import type { Manifest } from '../models/manifest.js';
 import type { Pixels } from '../vision/pixels.js';
@@ -16,9 +17,12 @@ export interface FeatureExtractorOptions {
   readonly workers: number;
   /** ONNX Runtime threads per process; 0 shares the cores out. */
   readonly threads: number;
+  /** Images per batch at most. */
   readonly maxBatch: number;
   /** Folder for graphs that compute embeddings alone, see `embeddingModel`; without it there are none. */
   readonly cacheDir?: string;
+  /** Patches per batch at most; default, and 0: as many as `maxBatch` images of the model's own size have. */
+  readonly maxBatchPatches?: number;
   readonly observe?: {
     batch(size: number, queuedSeconds: readonly number[]): void;
     ran(seconds: number): void;
@@ -37,6 +41,7 @@ export class FeatureExtractor {
 
   private constructor(options: FeatureExtractorOptions) {
     const { manifest, modelPath, providers, workers, maxBatch, cacheDir } = options;
+    const { crop } = manifest.preprocessing;
     this.manifest = manifest;
     this.#options = options;
     const threads = options.threads || Math.max(1, Math.floor(availableParallelism() / workers));
@@ -56,7 +61,10 @@ export class FeatureExtractor {
     this.#batcher = new Batcher({
       run: (requests) => this.#run(requests),
       concurrency: workers,
-      maxBatch,
+      bounds: {
+        images: maxBatch,
+        patches: options.maxBatchPatches || maxBatch * this.#patchesOf({ width: crop, height: crop }),
+      },
       observe: options.observe,
     });
   }
@@ -99,20 +107,24 @@ export class FeatureExtractor {
    * @param names the features wanted, of those that the manifest's `outputs` has, or the rollout
    * @throws Error when the model fails on it; DinoError not-ready when its process dies meanwhile
    */
-  extract(pixels: Pixels, names: readonly AskedFeature[], signal?: AbortSignal): Promise<Features> {
+  extract(pixels: Pixels, names: readonly AskedFeature[], caller?: Caller): Promise<Features> {
     const multiple = this.manifest.input.multipleOf;
     if (pixels.width % multiple !== 0 || pixels.height % multiple !== 0) {
       throw new Error(
         `${pixels.width}x${pixels.height} px is not a multiple of ${multiple}, which ${this.manifest.name} takes`,
       );
     }
-    return this.#batcher.submit({ pixels, names }, signal);
+    return this.#batcher.submit({ pixels, patches: this.#patchesOf(pixels), names }, caller);
   }
 
   /** Waits for what is running and waiting, then ends the processes: all of their memory comes back. */
   async close(): Promise<void> {
     while (this.#running.size > 0 || this.#batcher.length > 0) await Promise.allSettled(this.#running);
     await Promise.all(this.#processes.map((process) => process.close()));
+  }
+
+  #patchesOf({ width, height }: { readonly width: number; readonly height: number }): number {
+    return (width * height) / this.manifest.architecture.patchSize ** 2;
   }
 
   /** Several processes that open at once read the file once. */

@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { DinoError } from '../errors.js';
 import type { Pixels } from '../vision/pixels.js';
 import type { FeatureExtractor } from './feature-extractor.js';
@@ -83,10 +84,10 @@ export class OnDemandExtractor {
   }
 
   /** To be called inside `withPlaces`; see `FeatureExtractor.extract`. */
-  extract(pixels: Pixels, names: readonly AskedFeature[], signal?: AbortSignal): Promise<Features> {
+  extract(pixels: Pixels, names: readonly AskedFeature[], caller?: Caller): Promise<Features> {
     if (this.#loaded === undefined)
       throw new Error(`${this.#options.name} is not loaded: extract is for inside withPlaces`);
-    return this.#loaded.extractor.extract(pixels, names, signal);
+    return this.#loaded.extractor.extract(pixels, names, caller);
   }
 
   /** Loads and warms it up, unless it is ready. @throws DinoError internal, with the reason, when it can't be loaded */

@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { DinoError } from '../errors.js';
 import type { Grid } from '../inference/features.js';
 import type { Model } from '../models/model-registry.js';
@@ -27,10 +28,10 @@ export class AttentionService {
   }
 
   /** @throws DinoError as `PatchLooker.look` */
-  async compute(bytes: Uint8Array, options: AttentionSettings, signal?: AbortSignal): Promise<AttentionMaps> {
+  async compute(bytes: Uint8Array, options: AttentionSettings, caller?: Caller): Promise<AttentionMaps> {
     const { rollout = false, ...look } = options;
     const wanted = rollout ? ('rollout' as const) : ('attention' as const);
-    const { model, info, features } = await this.#looker.look(bytes, [wanted], look, signal);
+    const { model, info, features } = await this.#looker.look(bytes, [wanted], look, caller);
     const { grid } = features;
     return { model, info, grid, heads: rollout ? [features.rollout!] : headRows(features) };
   }

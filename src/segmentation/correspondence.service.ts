@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import type { Features, Grid } from '../inference/features.js';
 import type { Model } from '../models/model-registry.js';
 import type { ImageInfo } from '../vision/image-reader.js';
@@ -60,9 +61,9 @@ export class CorrespondenceService {
   async find(
     images: TwoImages,
     options: MatchOptions & BestBuddiesOptions,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<Correspondences> {
-    const { model, looked, matches } = await this.#match(images, options, signal);
+    const { model, looked, matches } = await this.#match(images, options, caller);
     const pairs = bestBuddies(matches, options).map(({ first, second, score }) => ({
       score,
       first: centreOf(first, looked[0]),
@@ -72,8 +73,8 @@ export class CorrespondenceService {
   }
 
   /** @throws DinoError as `find` */
-  async agreement(images: TwoImages, options: MatchOptions, signal?: AbortSignal): Promise<Agreement> {
-    const { model, looked, matches } = await this.#match(images, options, signal);
+  async agreement(images: TwoImages, options: MatchOptions, caller?: Caller): Promise<Agreement> {
+    const { model, looked, matches } = await this.#match(images, options, caller);
     return { model, images: looked, scores: [matches.first.scores, matches.second.scores] };
   }
 
@@ -96,14 +97,14 @@ export class CorrespondenceService {
     return renderAgreement({ maps, opacity });
   }
 
-  async #match(images: TwoImages, options: MatchOptions, signal?: AbortSignal) {
+  async #match(images: TwoImages, options: MatchOptions, caller?: Caller) {
     const looks = await Promise.all(
-      images.map((bytes) => this.#looker.look(bytes, [options.features], options, signal)),
+      images.map((bytes) => this.#looker.look(bytes, [options.features], options, caller)),
     );
     const [first, second] = looks.map(({ features }) => featuresOf(features, options.features));
     const matches: MatchesBothWays = await this.#pool.run(
       { first: first!, second: second!, binned: options.binned },
-      signal,
+      caller?.signal,
     );
     const looked = looks.map(({ info, features }) => ({ info, grid: features.grid }));
     return { model: looks[0]!.model, looked: looked as unknown as [LookedAt, LookedAt], matches };

@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import type { Model } from '../models/model-registry.js';
 import type { ImageInfo } from '../vision/image-reader.js';
 import { assertFew, type CosegmentOptions } from './cosegment.js';
@@ -41,12 +42,12 @@ export class CosegmentationService {
   async find(
     images: readonly Uint8Array[],
     request: CosegmentationRequest,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<FoundCosegmentation> {
     assertFew(images.length);
     const { elbow, saliency, votes, clusters: most } = request;
     const looks = await Promise.all(
-      images.map((bytes) => this.#looker.look(bytes, ['keys', 'attention'], request, signal)),
+      images.map((bytes) => this.#looker.look(bytes, ['keys', 'attention'], request, caller)),
     );
     const [{ model, features: first }] = looks as [(typeof looks)[number]];
     const dimension = first.keys!.length / (first.grid.height * first.grid.width);
@@ -56,13 +57,13 @@ export class CosegmentationService {
       grid,
     }));
     const options = { images: features, dimension, elbow, saliency, votes, clusters: most };
-    const { clusters, masks } = await this.#pool.cosegment(options, signal);
+    const { clusters, masks } = await this.#pool.cosegment(options, caller?.signal);
     const found: CosegmentedImage[] = [];
     for (const [index, { info, features }] of looks.entries()) {
       const photo = { bytes: images[index]!, info };
       const mask = masks[index];
       const onGrid = mask === undefined ? [] : [{ ...mask, grid: features.grid }];
-      found.push({ ...photo, masks: await this.#photoMasks.finish(photo, onGrid, request, signal) });
+      found.push({ ...photo, masks: await this.#photoMasks.finish(photo, onGrid, request, caller) });
     }
     return { model, clusters, images: found };
   }

@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import { DinoError } from '../errors.js';
 import type { Model } from '../models/model-registry.js';
 import type { ImageInfo } from '../vision/image-reader.js';
@@ -47,20 +48,20 @@ export class MaskService {
   }
 
   /** @throws DinoError invalid-request for an option that makes no sense, and as `PatchLooker.look` */
-  async find(bytes: Uint8Array, request: MaskRequest, signal?: AbortSignal): Promise<FoundMasks> {
+  async find(bytes: Uint8Array, request: MaskRequest, caller?: Caller): Promise<FoundMasks> {
     const method = methodOf(request);
     const wanted = method === 'attention' ? 'attention' : 'keys';
-    const look = await this.#looker.look(bytes, [wanted], request, signal);
+    const look = await this.#looker.look(bytes, [wanted], request, caller);
     const { model, info } = look;
-    const onGrid = await this.#masks(look, { ...request, method }, signal);
-    const masks = await this.#photoMasks.finish({ bytes, info }, onGrid, request, signal);
+    const onGrid = await this.#masks(look, { ...request, method }, caller);
+    const masks = await this.#photoMasks.finish({ bytes, info }, onGrid, request, caller);
     return { model, info, method, masks };
   }
 
   async #masks(
     { features, info }: Look,
     request: MaskRequest & { readonly method: MaskMethod },
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<MaskOnGrid[]> {
     const { grid } = features;
     const { method, head, threshold, tau, objects, point, box } = request;
@@ -78,7 +79,7 @@ export class MaskService {
       point: () => ({ method: 'point', ...common, patch: patchAt(point!, info, grid) }),
       box: () => ({ method: 'box', ...common, box: patchesIn(box!, info, grid) }),
     };
-    return (await this.#pool.run(tasks[method](), signal)).map(onGrid);
+    return (await this.#pool.run(tasks[method](), caller?.signal)).map(onGrid);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import type { Model } from '../models/model-registry.js';
 import type { MaskMethod, MaskService } from './mask.service.js';
 import type { BoundingBox } from './pixel-mask.js';
@@ -24,10 +25,10 @@ export class ObjectFinder {
     bytes: Uint8Array,
     modelName: string,
     { method, max }: ObjectsAsked,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<{ model: Model; found: { bbox: BoundingBox; score: number }[] }> {
     const request = { method, objects: max, model: modelName, head: 'best', threshold: 0.6 } as const;
-    const { model, masks } = await this.#masks.find(bytes, request, signal);
+    const { model, masks } = await this.#masks.find(bytes, request, caller);
     return { model, found: masks.slice(0, max).map(({ bbox, score }) => ({ bbox, score })) };
   }
 }

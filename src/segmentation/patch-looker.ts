@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import type { AskedFeature, Features } from '../inference/features.js';
 import type { Model, ModelRegistry } from '../models/model-registry.js';
 import { planPatches } from '../models/patch-plan.js';
@@ -34,14 +35,14 @@ export class PatchLooker {
     bytes: Uint8Array,
     names: readonly AskedFeature[],
     options: LookOptions,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<Look> {
     const model = await this.#models.get(options.model);
     this.#models.requireFeatures(model, names);
     const plan = planPatches(model.manifest, options.size);
     return model.extractor.withPlaces(1, async () => {
-      const { pixels, info } = await this.#reader.forPatches(bytes, plan);
-      return { model, info, features: await model.extractor.extract(pixels, names, signal) };
+      const { pixels, info } = await this.#reader.forPatches(bytes, plan, caller);
+      return { model, info, features: await model.extractor.extract(pixels, names, caller) };
     });
   }
 }

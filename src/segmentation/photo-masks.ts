@@ -1,3 +1,4 @@
+import type { Caller } from '../caller.js';
 import type { Grid } from '../inference/features.js';
 import type { ImageInfo, ImageReader } from '../vision/image-reader.js';
 import type { MaskPainter, MaskPicture } from '../vision/mask-paint.js';
@@ -53,10 +54,10 @@ export class PhotoMasks {
     photo: { readonly bytes: Uint8Array; readonly info: ImageInfo },
     masks: readonly MaskOnGrid[],
     { refine = 'none' }: PhotoMasksOptions,
-    signal?: AbortSignal,
+    caller?: Caller,
   ): Promise<FoundMask[]> {
     const { width, height } = photo.info;
-    const onGrid = refine === 'bilateral' ? await this.#refine(photo.bytes, masks, signal) : masks;
+    const onGrid = refine === 'bilateral' ? await this.#refine(photo.bytes, masks, caller) : masks;
     const found: FoundMask[] = [];
     for (const mask of onGrid) {
       const onPixels = { ...mask, width, height };
@@ -67,17 +68,13 @@ export class PhotoMasks {
     return found;
   }
 
-  async #refine(
-    bytes: Uint8Array,
-    masks: readonly MaskOnGrid[],
-    signal?: AbortSignal,
-  ): Promise<MaskOnGrid[]> {
+  async #refine(bytes: Uint8Array, masks: readonly MaskOnGrid[], caller?: Caller): Promise<MaskOnGrid[]> {
     const [first] = masks;
     if (first === undefined) return [];
-    const { pixels } = await this.#reader.whole(bytes, { maxPixels: MAX_REFINED_PIXELS });
+    const { pixels } = await this.#reader.whole(bytes, { maxPixels: MAX_REFINED_PIXELS }, caller);
     const grid = { width: pixels.width, height: pixels.height };
     const coarse = { pixels, grid: first.grid, masks: masks.map(({ cells }) => cells) };
-    const refined = await this.#pool.refine(coarse, signal);
+    const refined = await this.#pool.refine(coarse, caller?.signal);
     return masks.map((mask, index) => {
       const { pixels: cells, isRefined } = refined[index]!;
       const note = isRefined ? 'Refined to the edges of the photo.' : 'Not refined: that lost the object.';

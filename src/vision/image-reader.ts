@@ -1,9 +1,12 @@
-export type { ImageInfo, ImageLimits } from './decoder.js';
+import type { Caller } from '../caller.js';
 import { fitWithin } from './backdrop.js';
+import type { DecodeQueue } from './decode-queue.js';
 import { explainingFailure, inspectImage, openImage, type ImageInfo, type ImageLimits } from './decoder.js';
 import type { Pixels } from './pixels.js';
 import type { PreprocessingMode } from './preprocessing-mode.js';
 import { resample, type ResamplePlan, type Size } from './resample.js';
+
+export type { ImageInfo, ImageLimits } from './decoder.js';
 
 /** Pixels ready for a model, and what the file they came from is. */
 export interface DecodedImage {
@@ -14,6 +17,8 @@ export interface DecodedImage {
 export interface ImageReaderOptions extends ImageLimits {
   /** Whether large JPEGs are decoded whole or at a fraction of their size. */
   readonly preprocessing: PreprocessingMode;
+  /** What waits for its turn to be decoded; default: nothing waits. */
+  readonly queue?: DecodeQueue;
 }
 
 /** Reads images of callers: nothing that they declare is trusted, and whatever fails is a `DinoError`. */
@@ -24,19 +29,27 @@ export interface ImageReader {
    * The square a model embeds: shorter side scaled to `resize`, then the central `crop` x `crop`, as
    * torchvision's `Resize(resize, BICUBIC)` and `CenterCrop(crop)` do on a Pillow image; nearly so in mode `fast`.
    */
-  forEmbedding(bytes: Uint8Array, options: { resize: number; crop: number }): Promise<DecodedImage>;
+  forEmbedding(
+    bytes: Uint8Array,
+    options: { resize: number; crop: number },
+    caller?: Caller,
+  ): Promise<DecodedImage>;
   /**
    * The whole image for a grid of patches: longer side about `longerSide`, both sides rounded to the nearest
    * multiple of `multipleOf` (at least one), so that the grid covers all of it; small images are enlarged.
    * There are never more than `ceil(longerSide / multipleOf)` patches a side.
    */
-  forPatches(bytes: Uint8Array, options: { longerSide: number; multipleOf: number }): Promise<DecodedImage>;
+  forPatches(
+    bytes: Uint8Array,
+    options: { longerSide: number; multipleOf: number },
+    caller?: Caller,
+  ): Promise<DecodedImage>;
   /** A part of the upright image as a PNG; `area` is in whole px and lies within it. */
-  crop(bytes: Uint8Array, area: Area): Promise<Buffer>;
+  crop(bytes: Uint8Array, area: Area, caller?: Caller): Promise<Buffer>;
   /** The whole image at its own size, scaled down in proportion where it has more than `maxPixels`. */
-  whole(bytes: Uint8Array, options: { maxPixels: number }): Promise<DecodedImage>;
+  whole(bytes: Uint8Array, options: { maxPixels: number }, caller?: Caller): Promise<DecodedImage>;
   /** A WebP of at most 256 px on the longer side, never enlarged; transparency is kept, animation is not. */
-  thumbnail(bytes: Uint8Array): Promise<Buffer>;
+  thumbnail(bytes: Uint8Array, caller?: Caller): Promise<Buffer>;
 }
 
 /** A part of an image in px. */
@@ -52,45 +65,66 @@ const THUMBNAIL_SIDE = 256;
  * `unsupported-image` (not JPEG, PNG, WebP, GIF or AVIF by content), `payload-too-large` (more than
  * `maxPixels`) or `unprocessable-image` (damaged, cut off, or slower to decode than `timeoutSeconds`).
  * EXIF orientation is applied, colours are converted to sRGB, transparency lies on white, and only the first
- * frame of an animation is read. Decoding runs on libuv's threads.
+ * frame of an animation is read. Decoding runs on libuv's threads. An image whose caller has gone before its turn is
+ * not decoded: then the reason of the caller's signal is thrown.
  */
 export function createImageReader(options: ImageReaderOptions): ImageReader {
-  async function read(bytes: Uint8Array, planFor: (source: Size) => ResamplePlan): Promise<DecodedImage> {
-    const info = await inspectImage(bytes, options);
-    const plan = planFor(info);
-    const pixels = await explainingFailure(info.mediaType, options, () =>
-      resample(openImage(bytes, options), plan, options.preprocessing),
-    );
-    return { pixels, info };
+  /** Decodes in turn. @param plan knows the header, and returns what to do with the pixels */
+  function decode<T>(
+    bytes: Uint8Array,
+    plan: (info: ImageInfo) => () => Promise<T>,
+    caller: Caller | undefined,
+  ): Promise<T> {
+    const start = async () => {
+      const info = await inspectImage(bytes, options);
+      return explainingFailure(info.mediaType, options, plan(info));
+    };
+    return options.queue === undefined ? start() : options.queue.run(start, caller);
+  }
+
+  function read(
+    bytes: Uint8Array,
+    planFor: (source: Size) => ResamplePlan,
+    caller: Caller | undefined,
+  ): Promise<DecodedImage> {
+    const plan = (info: ImageInfo) => {
+      const scaling = planFor(info);
+      return async () => {
+        const pixels = await resample(openImage(bytes, options), scaling, options.preprocessing);
+        return { pixels, info };
+      };
+    };
+    return decode(bytes, plan, caller);
   }
 
   return {
     inspect: (bytes) => inspectImage(bytes, options),
-    forEmbedding: (bytes, { resize, crop }) => read(bytes, (source) => planEmbedding(source, resize, crop)),
-    forPatches: (bytes, { longerSide, multipleOf }) =>
-      read(bytes, (source) => planPatches(source, longerSide, multipleOf)),
-    async crop(bytes, { left, top, width, height }) {
-      const { mediaType } = await inspectImage(bytes, options);
-      return explainingFailure(mediaType, options, () =>
+    forEmbedding: (bytes, { resize, crop }, caller) =>
+      read(bytes, (source) => planEmbedding(source, resize, crop), caller),
+    forPatches: (bytes, { longerSide, multipleOf }, caller) =>
+      read(bytes, (source) => planPatches(source, longerSide, multipleOf), caller),
+    crop(bytes, { left, top, width, height }, caller) {
+      const cut = () =>
         openImage(bytes, options)
           .extract({ left, top, width, height })
           .png({ compressionLevel: 1 })
-          .toBuffer(),
-      );
+          .toBuffer();
+      return decode(bytes, () => cut, caller);
     },
-    whole: (bytes, { maxPixels }) =>
-      read(bytes, (source) => {
+    whole(bytes, { maxPixels }, caller) {
+      const planFor = (source: Size) => {
         const target = fitWithin(source, maxPixels);
         return { source, target, window: { left: 0, top: 0, ...target } };
-      }),
-    async thumbnail(bytes) {
-      const { mediaType } = await inspectImage(bytes, options);
-      return explainingFailure(mediaType, options, () =>
+      };
+      return read(bytes, planFor, caller);
+    },
+    thumbnail(bytes, caller) {
+      const shrink = () =>
         openImage(bytes, options)
           .resize(THUMBNAIL_SIDE, THUMBNAIL_SIDE, { fit: 'inside', withoutEnlargement: true })
           .webp({ quality: 80 })
-          .toBuffer(),
-      );
+          .toBuffer();
+      return decode(bytes, () => shrink, caller);
     },
   };
 }

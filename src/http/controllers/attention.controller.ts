@@ -55,7 +55,7 @@ export class AttentionController extends Controller {
       );
     }
     const bytes = await this.#images.one(request, body?.image);
-    const maps = await this.#attention.compute(bytes, { model, size, rollout }, request.signal);
+    const maps = await this.#attention.compute(bytes, { model, size, rollout }, request.caller);
     const rows = head === 'all' ? maps.heads : [pickHead(maps.heads, head)];
     if (wantsPng(request)) {
       const picture = await this.#attention.picture(bytes, maps, { head, overlay, opacity });

@@ -58,7 +58,7 @@ export class CorrespondencesController extends Controller {
       throw new DinoError('invalid-request', `Send two images, not ${count}.`);
     }
     const images = [first, second] as const;
-    const found = await this.#correspondences.find(images, options, request.signal);
+    const found = await this.#correspondences.find(images, options, request.caller);
     if (wantsPng(request)) {
       const png = await this.#correspondences.picture(images, found);
       // tsoa takes the JSON schema from the return type; the picture's content type is added in openapi/finish.js.

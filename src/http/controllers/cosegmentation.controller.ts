@@ -57,7 +57,7 @@ export class CosegmentationController extends Controller {
   ): Promise<CosegmentationResponse | CocoDocument> {
     const { format, picture, ...options } = { ...DEFAULTS, ...query, ...body };
     const bytes = await this.#images.many(request, body?.images);
-    const found = await this.#cosegmentation.find(bytes, options, request.signal);
+    const found = await this.#cosegmentation.find(bytes, options, request.caller);
     const form = format === 'coco' ? 'rle' : format;
     const images: CocoSource[] = [];
     for (const [index, image] of found.images.entries()) {

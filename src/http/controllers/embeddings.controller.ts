@@ -58,9 +58,9 @@ export class EmbeddingsController extends Controller {
     const images = await this.#images.many(request, references);
     assertTokenOptions(options, images.length);
     const [embedded, tokens] = await Promise.all([
-      this.#embeddings.embedAll(images, model, request.signal),
+      this.#embeddings.embedAll(images, model, request.caller),
       options.tokens === true
-        ? this.#embeddings.patchTokensOfAll(images, model, options, request.signal)
+        ? this.#embeddings.patchTokensOfAll(images, model, options, request.caller)
         : undefined,
     ]);
     const asText = options.encoding_format === 'base64';

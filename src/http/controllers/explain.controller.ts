@@ -73,7 +73,7 @@ export class ExplainController extends Controller {
     const found = await this.#correspondences.agreement(
       images,
       { features, binned, size, model: model.name },
-      request.signal,
+      request.caller,
     );
     if (wantsPng(request)) {
       const png = await this.#correspondences.agreementPicture(images, found, opacity);

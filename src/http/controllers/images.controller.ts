@@ -110,7 +110,7 @@ export class ImagesController extends Controller {
       body === undefined ? await this.#fromFiles(request, query.items) : await this.#fromJson(body);
     const objects = body?.objects ?? objectSetting(query);
     const asked = images.map((image) => ({ ...image, objects: objects && validateObjectSetting(objects) }));
-    const results = await this.#service.putMany(collection, asked, request.signal);
+    const results = await this.#service.putMany(collection, asked, request.caller);
     return { results: results.map((result) => toBatchResult(result, request.id)) };
   }
 
@@ -136,7 +136,7 @@ export class ImagesController extends Controller {
     const metadata = body?.metadata ?? parseMetadata(query.metadata);
     const given = body?.objects ?? objectSetting(query);
     const objects = given && validateObjectSetting(given);
-    const result = await this.#service.put(collection, { id, bytes, metadata, objects }, request.signal);
+    const result = await this.#service.put(collection, { id, bytes, metadata, objects }, request.caller);
     this.setStatus(result.status === 'created' ? 201 : 200);
     return result;
   }

@@ -65,7 +65,7 @@ export class MasksController extends Controller {
       box: box === undefined ? undefined : (parseNumbers('box', 'x,y,width,height', box) as unknown as Box),
     };
     const bytes = await this.#images.one(request, body?.image);
-    const found = await this.#masks.find(bytes, { ...options, ...prompts }, request.signal);
+    const found = await this.#masks.find(bytes, { ...options, ...prompts }, request.caller);
     const { info } = found;
     if (wantsPng(request)) {
       const png = await this.#photoMasks.picture({ bytes, info }, found.masks[0], picture);

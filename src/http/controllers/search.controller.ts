@@ -58,7 +58,7 @@ export class SearchController extends Controller {
     const started = performance.now();
     const what = await this.#query(request, query, body);
     const options = optionsOf(query, body);
-    const { hits, model } = await this.#search.search(collection, what, options, request.signal);
+    const { hits, model } = await this.#search.search(collection, what, options, request.caller);
     const results = describeHits(hits, body?.withVectors ?? query.withVectors);
     return sendJson<SearchResponse>(this, { results, model, tookMs: elapsedMs(started) });
   }
@@ -90,7 +90,7 @@ export class SearchController extends Controller {
         })),
       ),
     );
-    const { answers, model } = await this.#search.searchMany(collection, asked, request.signal);
+    const { answers, model } = await this.#search.searchMany(collection, asked, request.caller);
     return sendJson<SearchBatchResponse>(this, {
       answers: answers.map((answer, i) =>
         answer instanceof DinoError
@@ -120,7 +120,7 @@ export class SearchController extends Controller {
       throw new DinoError('invalid-request', 'field is missing: the metadata field that holds the label.');
     const what = await this.#query(request, query, body);
     const options = { field, k, ef, exact, temperature, filter: filterOf(query, body) };
-    const answer = await this.#search.classify(collection, what, options, request.signal);
+    const answer = await this.#search.classify(collection, what, options, request.caller);
     return { ...answer, tookMs: elapsedMs(started) };
   }
 

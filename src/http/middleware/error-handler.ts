@@ -26,7 +26,7 @@ export const noSuchPath: RequestHandler = (request, _response, next) => {
 export function errorHandler(logger: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent) return next(thrown);
-    if (request.signal?.aborted) {
+    if (request.caller.signal.aborted) {
       // Nobody reads this answer.
       response.destroy();
       return;

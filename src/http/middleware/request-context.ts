@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler } from 'express';
+import { Timings } from '../../timings.js';
 import type { Logger } from '../../logger.js';
 import type { Metrics } from '../../metrics.js';
+import { priorityOf } from './priority.js';
+import { sendTimings } from './server-timing.js';
 
 declare module 'express-serve-static-core' {
   interface Request {
@@ -12,7 +15,7 @@ declare module 'express-serve-static-core' {
 
 const HARMLESS_ID = /^[\w.:-]{1,128}$/;
 
-/** Gives each request an id, a signal that tells when its client has gone, a log line and a measured time. */
+/** Gives each request an id, a caller, a log line and a measured time. */
 export function requestContext({ logger, metrics }: { logger: Logger; metrics: Metrics }): RequestHandler {
   return (request, response, next) => {
     const given = request.get('x-request-id');
@@ -20,7 +23,9 @@ export function requestContext({ logger, metrics }: { logger: Logger; metrics: M
     response.setHeader('X-Request-Id', request.id);
 
     const gone = new AbortController();
-    request.signal = gone.signal;
+    const timings = new Timings();
+    request.caller = { signal: gone.signal, priority: priorityOf(request.get('priority')), timings };
+    sendTimings(response, timings);
     const stop = metrics.httpSeconds.startTimer();
     response.on('close', () => {
       if (!response.writableFinished) gone.abort(new Error('the client has gone'));
