@@ -1,5 +1,8 @@
 import type { AskedFeature } from './features.js';
 
+/** Where a model's process has its end of the socket. */
+export const SOCKET_FD = 3;
+
 /** Which model, and how ONNX Runtime opens it. */
 export interface SessionSettings {
   /** Path of the ONNX file. */
@@ -22,18 +25,17 @@ export interface EmbeddingGraphSettings {
   readonly cacheDir: string;
 }
 
-/** One batch: plain data, so that it can cross. */
+/** One batch; its pixels are the payload of its frame, image after image, `height * width * 3` bytes each. */
 export interface BatchTask {
+  readonly count: number;
   readonly height: number;
   readonly width: number;
-  /** One buffer per image, `height * width * 3` bytes each. */
-  readonly images: readonly Uint8Array[];
   readonly names: readonly AskedFeature[];
 }
 
 export interface BatchAnswer {
-  /** The whole batch per feature, first axis = image. */
-  readonly outputs: Partial<Record<AskedFeature, Float32Array>>;
+  /** How many numbers there are of each feature; they are the payload of its frame, one feature after the other. */
+  readonly outputs: readonly { readonly name: AskedFeature; readonly length: number }[];
   /** Time of the model's run. */
   readonly seconds: number;
   /** Memory that the process holds. */

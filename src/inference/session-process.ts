@@ -1,15 +1,31 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { DinoError } from '../errors.js';
-import type {
-  BatchAnswer,
-  BatchTask,
-  SessionReply,
-  SessionRequest,
-  SessionSettings,
+import type { AskedFeature } from './features.js';
+import { encodeHead, FrameReader, type Frame } from './frames.js';
+import {
+  SOCKET_FD,
+  type BatchAnswer,
+  type BatchTask,
+  type SessionReply,
+  type SessionRequest,
+  type SessionSettings,
 } from './session-messages.js';
 
 const WORKER = fileURLToPath(new URL('./session-worker.js', import.meta.url));
+
+export type BatchOfImages = Omit<BatchTask, 'count'> & {
+  /** One buffer per image, `height * width * 3` bytes each. */
+  readonly images: readonly Uint8Array[];
+};
+
+export interface BatchOutcome {
+  /** The whole batch per feature, first axis = image. */
+  readonly outputs: Partial<Record<AskedFeature, Float32Array>>;
+  /** Time of the model's run. */
+  readonly seconds: number;
+}
 
 export interface SessionProcessOptions extends SessionSettings {
   /** What the model is called in errors. */
@@ -44,13 +60,13 @@ export class SessionProcess {
   }
 
   /** @throws Error when the model can't be opened or run; DinoError not-ready when the process dies meanwhile */
-  async run(task: BatchTask): Promise<BatchAnswer> {
+  async run({ images, ...batch }: BatchOfImages): Promise<BatchOutcome> {
     this.#opening ??= this.#open();
     const channel = await this.#opening;
-    const reply = await channel.ask({ run: task });
-    if (!('answer' in reply)) throw new Error('the process of the model gave another answer');
-    this.#memoryBytes = reply.answer.memoryBytes;
-    return reply.answer;
+    const { header, payload } = await channel.ask({ run: { ...batch, count: images.length } }, images);
+    if (!('answer' in header)) throw new Error('the process of the model gave another answer');
+    this.#memoryBytes = header.answer.memoryBytes;
+    return { outputs: outputsOf(header.answer, payload), seconds: header.answer.seconds };
   }
 
   /** Ends the process at once and waits until it is gone. */
@@ -84,19 +100,25 @@ export class SessionProcess {
 /** A process and the request it has in hand. */
 class Channel {
   readonly #child: ChildProcess;
+  readonly #socket: Duplex;
   readonly #gone: Promise<void>;
-  #waiting: { resolve(reply: SessionReply): void; reject(error: Error): void } | undefined;
+  #waiting: { resolve(reply: Frame<SessionReply>): void; reject(error: Error): void } | undefined;
 
   /** @param onGone called once when the process has ended */
   constructor(name: string, onGone: () => void) {
     // What a library prints there must not get into the output of a command.
-    const stdio = ['ignore', 'ignore', 'inherit', 'ipc'] as const;
-    this.#child = fork(WORKER, { serialization: 'advanced', execArgv: [], stdio: [...stdio] });
-    this.#child.on('message', (reply: SessionReply) => {
-      if ('failure' in reply) this.#waiting?.reject(failed(reply.failure, reply.isRefusal));
+    const stdio = ['ignore', 'ignore', 'inherit', 'pipe'] as const;
+    this.#child = spawn(process.execPath, [WORKER], { stdio: [...stdio] });
+    this.#socket = this.#child.stdio[SOCKET_FD] as Duplex;
+    const reader = new FrameReader<SessionReply>((reply) => {
+      const { header } = reply;
+      if ('failure' in header) this.#waiting?.reject(failed(header.failure, header.isRefusal));
       else this.#waiting?.resolve(reply);
       this.#waiting = undefined;
     });
+    this.#socket.on('data', (piece: Buffer) => reader.push(piece));
+    // A socket that is broken has a process that ends: that is where the request fails.
+    this.#socket.on('error', () => undefined);
     this.#gone = new Promise((resolve) => {
       const ended = (how: string) => {
         onGone();
@@ -116,11 +138,15 @@ class Channel {
     return this.#child.pid;
   }
 
-  ask(request: SessionRequest): Promise<SessionReply> {
+  /** @param parts the payload, one after the other; they may not change until there is an answer */
+  ask(request: SessionRequest, parts: readonly Uint8Array[] = []): Promise<Frame<SessionReply>> {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      // A channel that is broken has a process that ends: that is where the request fails.
-      this.#child.send(request, () => undefined);
+      const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+      // Corked, so that all parts go to the kernel in one call.
+      this.#socket.cork();
+      for (const part of [encodeHead(request, bytes), ...parts]) this.#socket.write(part);
+      this.#socket.uncork();
     });
   }
 
@@ -128,6 +154,17 @@ class Channel {
     this.#child.kill('SIGKILL');
     await this.#gone;
   }
+}
+
+/** Each feature as a view of the payload. */
+function outputsOf(answer: BatchAnswer, { buffer }: Uint8Array<ArrayBuffer>): BatchOutcome['outputs'] {
+  let at = 0;
+  const views = answer.outputs.map(({ name, length }) => {
+    const view = new Float32Array(buffer, at, length);
+    at += view.byteLength;
+    return [name, view] as const;
+  });
+  return Object.fromEntries(views);
 }
 
 function failed(message: string, isRefusal = false): Error {

@@ -1,21 +1,30 @@
 /**
  * The main module of a model's process: it opens one model, runs batches on it, and ends when the service's end of
- * the channel closes, however that came about.
+ * the socket closes, however that came about. It waits for requests by blocking reads: there is nothing else to do.
  */
 import { dirname } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { CheckpointError } from '../models/checkpoints/checkpoint-error.js';
 import { embeddingGraph } from './embedding-graph.js';
 import type { AskedFeature } from './features.js';
-import type {
-  BatchAnswer,
-  BatchTask,
-  SessionReply,
-  SessionRequest,
-  SessionSettings,
+import { readFrame, writeFrame } from './frames.js';
+import {
+  SOCKET_FD,
+  type BatchTask,
+  type SessionReply,
+  type SessionRequest,
+  type SessionSettings,
 } from './session-messages.js';
 
-type Outputs = Partial<Record<AskedFeature, Float32Array>>;
+type Pixels = Uint8Array<ArrayBuffer>;
+
+/** The whole batch per feature, in the order asked for; first axis = image. */
+type Outputs = readonly Float32Array[];
+
+interface Answer {
+  readonly reply: SessionReply;
+  readonly outputs: Outputs;
+}
 
 let settings: SessionSettings | undefined;
 /** For embeddings of the model's own size alone. */
@@ -71,62 +80,78 @@ async function sessionFor({ height, width, names }: BatchTask): Promise<Inferenc
   return (wholeSession ??= await openWhole(settings));
 }
 
-async function run(task: BatchTask): Promise<BatchAnswer> {
-  const { height, width, images, names } = task;
+async function run(task: BatchTask, pixels: Pixels): Promise<Answer> {
+  const { count, names } = task;
   const session = await sessionFor(task);
   const isRollout = names.includes('rollout');
   // It keeps the attention of all blocks until the last: that of one image is enough.
-  const atOnce = isRollout ? 1 : images.length;
+  const atOnce = isRollout ? 1 : count;
+  const imageBytes = pixels.length / count;
   const started = performance.now();
   const answers: Outputs[] = [];
-  for (let at = 0; at < images.length; at += atOnce) {
-    const some = images.slice(at, at + atOnce);
-    answers.push(await runOnce(session, { height, width, images: some, names }));
+  for (let at = 0; at < count; at += atOnce) {
+    const some = pixels.subarray(at * imageBytes, (at + atOnce) * imageBytes);
+    answers.push(await runOnce(session, { ...task, count: atOnce }, some));
   }
   const seconds = (performance.now() - started) / 1000;
-  const outputs = answers.length === 1 ? answers[0]! : joined(answers, names);
-  return { outputs, seconds, memoryBytes: process.memoryUsage.rss() };
+  const outputs =
+    answers.length === 1 ? answers[0]! : names.map((_, i) => joined(answers.map((answer) => answer[i]!)));
+  const lengths = names.map((name, i) => ({ name, length: outputs[i]!.length }));
+  return {
+    reply: { answer: { outputs: lengths, seconds, memoryBytes: process.memoryUsage.rss() } },
+    outputs,
+  };
 }
 
 /** `session.run` blocks the thread it is called on (onnxruntime#19611); here nobody else needs it. */
 async function runOnce(
   session: InferenceSession,
-  { height, width, images, names }: BatchTask,
+  { height, width, count, names }: BatchTask,
+  pixels: Pixels,
 ): Promise<Outputs> {
-  const pixels = new Uint8Array(images.length * height * width * 3);
-  images.forEach((image, i) => pixels.set(image, i * height * width * 3));
   const inGraph = (name: AskedFeature) => (name === 'rollout' ? 'dino_rollout' : name);
+  // The tensor is the very memory that the request was read into.
   const results = await session.run(
-    { pixels: new Tensor('uint8', pixels, [images.length, height, width, 3]) },
+    { pixels: new Tensor('uint8', pixels, [count, height, width, 3]) },
     names.map(inGraph),
   );
-  return Object.fromEntries(names.map((name) => [name, results[inGraph(name)]!.data as Float32Array]));
+  return names.map((name) => results[inGraph(name)]!.data as Float32Array);
 }
 
-function joined(answers: readonly Outputs[], names: readonly AskedFeature[]): Outputs {
-  const join = (parts: readonly Float32Array[]) => {
-    const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-    parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
-    return whole;
-  };
-  return Object.fromEntries(names.map((name) => [name, join(answers.map((answer) => answer[name]!))]));
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+  return whole;
 }
 
-async function reply(request: SessionRequest): Promise<SessionReply> {
+async function answer(request: SessionRequest, pixels: Pixels): Promise<Answer> {
   try {
-    if ('run' in request) return { answer: await run(request.run) };
+    if ('run' in request) return await run(request.run, pixels);
     await open(request.open);
-    return { opened: true };
+    return { reply: { opened: true }, outputs: [] };
   } catch (error) {
     const failure = (error as Error).message;
-    return error instanceof CheckpointError ? { failure, isRefusal: true } : { failure };
+    const reply = error instanceof CheckpointError ? ({ failure, isRefusal: true } as const) : { failure };
+    return { reply, outputs: [] };
   }
 }
 
-process.on('message', (request: SessionRequest) => {
-  // A service that has gone meanwhile needs no answer, and nobody a stack of it: the channel's end ends this process.
-  void reply(request).then((answer) => process.send!(answer, undefined, undefined, () => undefined));
-});
-process.on('disconnect', () => process.exit());
 // A terminal and a service manager signal the whole group; the service finishes its work first and then ends this.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+
+for (;;) {
+  const frame = readFrame<SessionRequest>(SOCKET_FD);
+  if (frame === undefined) break;
+  const { reply, outputs } = await answer(frame.header, frame.payload);
+  try {
+    writeFrame(SOCKET_FD, reply, outputs.map(bytesOf));
+  } catch {
+    // A service that has gone meanwhile needs no answer, and nobody a stack of it.
+    break;
+  }
+}
+process.exit();
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -19,6 +19,7 @@ const VERBS = {
   snapshots: 'how long a snapshot takes, and how long reads wait meanwhile',
   originals:
     'upserts through the whole store with originals in the database and as files, by size and writers',
+  preprocess: 'from a JPEG to the pixels of a model, beside the bare decoding by djpeg',
 };
 
 const [verb, ...args] = process.argv.slice(2);

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { FeatureExtractor } from '#dino/inference/feature-extractor.js';
 import { manifestSchema } from '#dino/models/manifest.js';
@@ -37,6 +38,21 @@ describe('FeatureExtractor', () => {
     const embeddings = (await answers).map(({ embedding }) => embedding!);
     for (const embedding of embeddings) expect(embedding).toEqual(embeddings[0]);
     expect(embeddings[0]).toHaveLength(manifest.architecture.embedDim);
+  });
+
+  it('gives what ONNX Runtime gives in this process, bit for bit', async () => {
+    const extractor = await open(1);
+    const path = new URL(manifest.file.path, folder).pathname;
+    const session = await InferenceSession.create(path, { intraOpNumThreads: 1, interOpNumThreads: 1 });
+    const data = Uint8Array.from({ length: 80 * 48 * 3 }, (_, i) => (Math.imul(i, 2654435761) >>> 13) & 255);
+    const alone = await session.run({ pixels: new Tensor('uint8', data, [1, 48, 80, 3]) });
+    const names = ['embedding', 'patch_tokens', 'attention', 'keys'] as const;
+    const features = await extractor.extract({ data, width: 80, height: 48 }, names);
+    expect(features.embedding).toEqual(alone.embedding!.data);
+    expect(features.patchTokens).toEqual(alone.patch_tokens!.data);
+    expect(features.attention).toEqual(alone.attention!.data);
+    expect(features.keys).toEqual(alone.keys!.data);
+    await extractor.close();
   });
 
   it('lets the event loop go on while the model runs', async () => {

@@ -1,0 +1,109 @@
+import { readSync, writeSync } from 'node:fs';
+
+/**
+ * How the service and a model's process talk: a frame is the lengths of its header and its payload (two uint32, little
+ * endian), the header as JSON, and the payload as it is. Pixels and features are megabytes of plain numbers: so none of
+ * them is serialised, and each is copied once on either side, to and from the kernel.
+ */
+export interface Frame<Header> {
+  readonly header: Header;
+  /** Memory of its own. */
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
+
+const PREFIX_BYTES = 8;
+
+/** What comes before the payload. */
+export function encodeHead(header: object, payloadBytes: number): Buffer {
+  const json = Buffer.from(JSON.stringify(header));
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  prefix.writeUInt32LE(json.length, 0);
+  prefix.writeUInt32LE(payloadBytes, 4);
+  return Buffer.concat([prefix, json]);
+}
+
+function lengthsOf(prefix: Uint8Array): { header: number; payload: number } {
+  const view = new DataView(prefix.buffer, prefix.byteOffset);
+  return { header: view.getUint32(0, true), payload: view.getUint32(4, true) };
+}
+
+function decodeHeader<Header>(bytes: Uint8Array): Header {
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()) as Header;
+}
+
+/** Puts frames together from the pieces in which a stream brings them. */
+export class FrameReader<Header> {
+  readonly #onFrame: (frame: Frame<Header>) => void;
+  /** What is being filled: the prefix, then the header, then the payload. */
+  #into = new Uint8Array(PREFIX_BYTES);
+  #filled = 0;
+  #payloadBytes = 0;
+  #header: Header | undefined;
+  #stage: 'prefix' | 'header' | 'payload' = 'prefix';
+
+  constructor(onFrame: (frame: Frame<Header>) => void) {
+    this.#onFrame = onFrame;
+  }
+
+  push(piece: Uint8Array): void {
+    for (let at = 0; at < piece.length;) {
+      const taken = piece.subarray(at, at + this.#into.length - this.#filled);
+      this.#into.set(taken, this.#filled);
+      this.#filled += taken.length;
+      at += taken.length;
+      if (this.#filled === this.#into.length) this.#advance();
+    }
+  }
+
+  #advance(): void {
+    const full = this.#into;
+    if (this.#stage === 'prefix') {
+      const { header, payload } = lengthsOf(full);
+      this.#payloadBytes = payload;
+      this.#expect('header', header);
+    } else if (this.#stage === 'header' && this.#payloadBytes > 0) {
+      this.#header = decodeHeader<Header>(full);
+      this.#expect('payload', this.#payloadBytes);
+    } else {
+      const isBare = this.#stage === 'header';
+      const header = isBare ? decodeHeader<Header>(full) : this.#header!;
+      const payload = isBare ? new Uint8Array() : full;
+      this.#expect('prefix', PREFIX_BYTES);
+      this.#onFrame({ header, payload });
+    }
+  }
+
+  #expect(stage: 'prefix' | 'header' | 'payload', bytes: number): void {
+    this.#stage = stage;
+    this.#into = new Uint8Array(bytes);
+    this.#filled = 0;
+  }
+}
+
+/** Waits for a frame; undefined where the other end has closed. */
+export function readFrame<Header>(fd: number): Frame<Header> | undefined {
+  const prefix = readExactly(fd, PREFIX_BYTES);
+  if (prefix === undefined) return undefined;
+  const lengths = lengthsOf(prefix);
+  const header = readExactly(fd, lengths.header);
+  const payload = header && readExactly(fd, lengths.payload);
+  return payload && { header: decodeHeader<Header>(header), payload };
+}
+
+/** Writes a frame whose payload is these parts one after the other. @throws EPIPE where the other end has closed */
+export function writeFrame(fd: number, header: object, parts: readonly Uint8Array[]): void {
+  const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+  for (const part of [encodeHead(header, bytes), ...parts]) {
+    for (let at = 0; at < part.length;) at += writeSync(fd, part, at);
+  }
+}
+
+function readExactly(fd: number, length: number): Uint8Array<ArrayBuffer> | undefined {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length;) {
+    const read = readSync(fd, bytes, at, length - at, null);
+    if (read === 0) return undefined;
+    at += read;
+  }
+  return bytes;
+}

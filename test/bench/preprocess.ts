@@ -1,0 +1,119 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { createImageReader, type ImageReader } from '#dino/vision/image-reader.js';
+import { readTarPhotos, SALIENT_PHOTOS } from './photos.js';
+import { readOptions, UsageError } from './read-options.js';
+import { Reporter } from './report.js';
+import { median, medianRatio } from './statistics.js';
+
+const VERB = {
+  name: 'preprocess',
+  purpose:
+    'Processor time from the bytes of a JPEG to the pixels of a model, in both modes, over the bare decoding of the same ' +
+    'file by djpeg (libjpeg-turbo), in turn. Processor time is counted, so other work on the machine matters little.',
+  options: {
+    photos: { value: 'FILE', meaning: 'tar of JPEGs', fallback: SALIENT_PHOTOS },
+    limit: { value: 'N', meaning: 'photos of it', fallback: 8, min: 1, max: 1000 },
+    rounds: { value: 'N', meaning: 'turns of each', fallback: 5, min: 1, max: 100 },
+    resize: { value: 'PX', meaning: 'shorter side that is scaled to', fallback: 256, min: 16, max: 1024 },
+    crop: { value: 'PX', meaning: 'square that is cut out', fallback: 224, min: 16, max: 1024 },
+  },
+} as const;
+
+/** Photos are taken as they are and enlarged to these: pixels across. */
+const WIDTHS = [0, 1600, 4000];
+
+/** djpeg's times are of whole processes, and told in ms: of so many at once. */
+const RUNS = 10;
+
+/** @param args the command line after the verb */
+export async function run(args: string[]): Promise<void> {
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  if (options.crop > options.resize) throw new UsageError('--crop is larger than --resize');
+  if (spawnSync('djpeg', ['-version']).error !== undefined)
+    throw new UsageError('djpeg is not there: install libjpeg-turbo-progs');
+  const photos = (await readTarPhotos([options.photos], options.limit)).map(({ jpeg }) => jpeg);
+  const reporter = new Reporter('preprocess', options);
+  const folder = await mkdtemp(join(tmpdir(), 'dino-bench-'));
+  try {
+    for (const width of WIDTHS) {
+      const jpegs = width === 0 ? photos : await Promise.all(photos.map((jpeg) => enlarged(jpeg, width)));
+      const title = `${width === 0 ? 'photos as they are' : `${width} px wide`}: ms of processor time an image`;
+      reporter.table(title, await measure({ jpegs, folder, ...options }));
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  await reporter.finish(options.json);
+}
+
+function enlarged(jpeg: Buffer, width: number): Promise<Buffer> {
+  return sharp(jpeg).resize(width).jpeg({ quality: 90 }).toBuffer();
+}
+
+async function measure(parts: {
+  jpegs: readonly Buffer[];
+  folder: string;
+  rounds: number;
+  resize: number;
+  crop: number;
+}) {
+  const { jpegs, folder, rounds, resize, crop } = parts;
+  const paths = await Promise.all(
+    jpegs.map(async (jpeg, i) => {
+      const path = join(folder, `${i}.jpg`);
+      await writeFile(path, jpeg);
+      return path;
+    }),
+  );
+  const tiny = join(folder, 'tiny.jpg');
+  await writeFile(
+    tiny,
+    await sharp({ create: { width: 8, height: 8, channels: 3, background: '#777' } })
+      .jpeg()
+      .toBuffer(),
+  );
+  const limits = { maxPixels: 100_000_000, timeoutSeconds: 60 };
+  const exact = createImageReader({ ...limits, preprocessing: 'exact' });
+  const fast = createImageReader({ ...limits, preprocessing: 'fast' });
+  const times: Record<'bare' | 'exact' | 'fast', number[]> = { bare: [], exact: [], fast: [] };
+  for (let round = -1; round < rounds; round++) {
+    const start = djpegMs([tiny]);
+    const taken = {
+      bare: djpegMs(paths) - start,
+      exact: await readerMs(exact, jpegs, { resize, crop }),
+      fast: await readerMs(fast, jpegs, { resize, crop }),
+    };
+    // The first turn warms up.
+    if (round >= 0) for (const way of ['bare', 'exact', 'fast'] as const) times[way].push(taken[way]);
+  }
+  const row = (way: keyof typeof times) => ({
+    ms: median(times[way]),
+    'over djpeg': medianRatio(times[way], times.bare),
+  });
+  return { 'djpeg, decoding alone': row('bare'), exact: row('exact'), 'fast, the default': row('fast') };
+}
+
+/** Processor time of djpeg per file, starting it included. */
+function djpegMs(paths: readonly string[]): number {
+  const script = `TIMEFORMAT='%U %S'; time for i in $(seq ${RUNS}); do for f in "$@"; do djpeg -outfile /dev/null "$f"; done; done`;
+  const text = execFileSync('bash', ['-c', `{ ${script}; } 2>&1`, 'bash', ...paths]).toString();
+  const [user, system] = text.trim().split(' ').map(Number);
+  return ((user! + system!) * 1000) / RUNS / paths.length;
+}
+
+/** Processor time of this process per image, all its threads together. */
+async function readerMs(
+  reader: ImageReader,
+  jpegs: readonly Buffer[],
+  options: { resize: number; crop: number },
+): Promise<number> {
+  const before = process.cpuUsage();
+  for (const jpeg of jpegs) await reader.forEmbedding(jpeg, options);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000 / jpegs.length;
+}
