@@ -25,6 +25,7 @@ from .converter import convert_checkpoint
 from .manifest import DataCredit, build_manifest, check_crop, credit_data, write_json
 from .model_card import TRAINING_LOG
 from .onnx_graph import IMAGENET_MEAN, IMAGENET_STD, build_graph
+from .static_int8 import quantise_static
 from .vit import VisionTransformer
 
 # Largest accepted difference between PyTorch and ONNX Runtime. Both compute in fp32 with different
@@ -32,7 +33,8 @@ from .vit import VisionTransformer
 PARITY_TOLERANCE = 1e-3
 # Weights of other precisions change every vector a little: docs/decisions/0007-int8-per-token.md
 # measured a cosine of 0.999999 for fp16 and of 0.995 or more for int8. A broken graph is far below.
-MIN_COSINE = {"fp16": 0.999, "int8": 0.98}
+MIN_COSINE = {"fp16": 0.999, "int8": 0.98, "int8-static": 0.98}
+STATIC = "int8-static"
 # Side in pixels that networks without a positional grid are compared at.
 NATIVE_SIZE = 224
 
@@ -177,6 +179,7 @@ class ExportOptions:
         tolerance: largest accepted absolute difference of fp32 to PyTorch, > 0.
         credits: attributions of the training data.
         photos: RGB images to compare with PyTorch on; none: random pixels.
+        calibration: RGB images that int8-static finds its scales on.
     """
 
     name: str
@@ -186,6 +189,7 @@ class ExportOptions:
     tolerance: float = PARITY_TOLERANCE
     credits: Sequence[DataCredit] = ()
     photos: Sequence[Image.Image] = field(default=())
+    calibration: Sequence[Image.Image] = field(default=())
 
 
 def export_model(
@@ -200,7 +204,7 @@ def export_model(
         checkpoint: what train.py wrote.
         out: the model's folder; created when missing.
         options: see ExportOptions.
-        precision: fp32, fp16 or int8.
+        precision: fp32, fp16, int8 or int8-static.
 
     Returns:
         The manifest that was written.
@@ -208,6 +212,7 @@ def export_model(
     Raises:
         CheckpointError: if the checkpoint cannot be read.
         ConversionError: if the service's converter is needed and cannot be run.
+        QuantisationError: if int8-static has no photos, or nothing to quantise.
         ExportError: if any output differs from PyTorch by more than its precision explains; then
             nothing is written.
         ValueError: if crop is not a multiple of the patch size, or a credit fits no data.
@@ -221,15 +226,20 @@ def export_model(
     check_crop(crop, multiple)
     data = credit_data(loaded.training["data"], options.credits)
     name = options.name if precision == "fp32" else f"{options.name}-{precision}"
-    is_own = precision == "fp32" and isinstance(network, VisionTransformer)
+    # Scales are put into the graph of the full precision.
+    written = "fp32" if precision == STATIC else precision
+    is_own = written == "fp32" and isinstance(network, VisionTransformer)
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "model.onnx"
         converted = None
         if is_own:
             file.write_bytes(build_graph(network, name).SerializeToString())
         else:
-            converted = convert_checkpoint(checkpoint, precision, Path(temporary), network)
+            converted = convert_checkpoint(checkpoint, written, Path(temporary), network)
             file = converted.file
+        if precision == STATIC:
+            source, file = file, Path(temporary) / "quantised.onnx"
+            quantise_static(source, file, options.calibration, crop)
         parity = measure_parity(network, file, options.photos, multiple)
         check_parity(parity, precision, options.tolerance)
         onnx.checker.check_model(str(file))
@@ -249,6 +259,9 @@ def export_model(
         licence=options.licence,
         converted=converted.manifest if converted else None,
     )
+    if precision == STATIC:
+        manifest["file"]["precision"] = "int8"
+        manifest["parity"]["calibrationPhotos"] = len(options.calibration)
     write_json(out / "manifest.json", manifest)
     _copy_log(checkpoint.with_name("log.jsonl"), out / TRAINING_LOG, manifest)
     return manifest

@@ -15,14 +15,17 @@ from .converter import ConversionError
 from .data import DataError, decode_sample, list_samples
 from .export import PARITY_TOLERANCE, ExportError, ExportOptions, export_model
 from .manifest import DataCredit
+from .static_int8 import QuantisationError
 
 EXAMPLE = """example:
   python scripts/export_onnx.py --checkpoint runs/mine/checkpoint.pth \\
       --name my-photos --out models/my-photos --crop 112 \\
-      --variants fp16 int8 --parity_photos photos/
+      --variants fp16 int8 int8-static --calibration_photos photos/ --parity_photos photos/
 """
 # Enough for every size to see other photos.
 PARITY_PHOTOS = 12
+# Ranges settle after some dozens; the calibration holds what they make in memory.
+CALIBRATION_PHOTOS = 64
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--variants",
         nargs="*",
         default=[],
-        choices=["fp16", "int8"],
+        choices=["fp16", "int8", "int8-static"],
         help="also write these precisions, each a model of its own beside OUT: OUT-int8",
     )
     parser.add_argument(
@@ -56,6 +59,13 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="*",
         default=[],
         help="folders or shards of photos to compare with PyTorch on (default: random pixels)",
+    )
+    parser.add_argument(
+        "--calibration_photos",
+        nargs="*",
+        default=[],
+        help="folders or shards of photos that int8-static finds its scales on; "
+        f"{CALIBRATION_PHOTOS} are taken",
     )
     parser.add_argument("--licence", default="Apache-2.0", help="SPDX identifier of the weights")
     parser.add_argument(
@@ -87,13 +97,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             licence=args.licence,
             tolerance=args.tolerance,
             credits=[DataCredit(*credit) for credit in args.credit],
-            photos=_some_photos(args.parity_photos),
+            photos=_some_photos(args.parity_photos, PARITY_PHOTOS),
+            calibration=_some_photos(args.calibration_photos, CALIBRATION_PHOTOS),
         )
         written.append(export_model(args.checkpoint, args.out, options))
         for precision in args.variants:
             out = args.out.with_name(f"{args.out.name}-{precision}")
             written.append(export_model(args.checkpoint, out, options, precision))
-    except (CheckpointError, ConversionError, DataError, ExportError, ValueError, OSError) as error:
+    except (
+        *(CheckpointError, ConversionError, DataError, ExportError, QuantisationError),
+        *(ValueError, OSError),
+    ) as error:
         print(f"export_onnx.py: {error}", file=sys.stderr)
         return 1
     told = [{"name": m["name"], "file": m["file"], "parity": m["parity"]} for m in written]
@@ -101,11 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _some_photos(paths: Sequence[str]) -> list[Image.Image]:
-    """Evenly spaced photos, at most PARITY_PHOTOS; what can't be read is passed over."""
+def _some_photos(paths: Sequence[str], most: int) -> list[Image.Image]:
+    """Evenly spaced photos, at most `most`; what can't be read is passed over."""
     photos: list[Image.Image] = []
     samples = list_samples(paths) if paths else []
-    for sample in samples[:: len(samples) // PARITY_PHOTOS + 1]:
+    for sample in samples[:: len(samples) // most + 1]:
         try:
             photos.append(decode_sample(sample, 512))
         except DataError:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from evaluation_fixtures import noise
+from onnx import numpy_helper
 from test_export import TRAINING
 
 from dino_train import converter
@@ -18,6 +21,7 @@ from dino_train.export_command import main as export
 from dino_train.import_onnx import open_model_folder
 from dino_train.networks import build_backbone
 from dino_train.random_checkpoints import random_network, randomise
+from dino_train.static_int8 import QuantisationError
 from dino_train.vit import build_vit
 
 pytestmark = [
@@ -68,6 +72,35 @@ def test_every_precision_is_a_model_of_its_own_with_a_record_of_its_parity(tmp_p
     assert cosines[1] > 0.9999
 
 
+def test_static_int8_is_calibrated_on_photos_and_close_to_pytorch(tmp_path, capsys):
+    vit = randomise(build_vit("vit_micro", 16, 96), 0)
+    checkpoint = save_run(tmp_path / "checkpoint.pth", vit, "vit_micro")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(4):
+        noise(90, 120, number).save(photos / f"{number}.png")
+    arguments = ["--checkpoint", str(checkpoint), "--name", "mine", "--out", str(tmp_path / "mine")]
+    arguments += ["--variants", "int8-static", "--parity_photos", str(photos)]
+    assert export(arguments) == 1
+    assert "is calibrated on photos: give --calibration_photos" in capsys.readouterr().err
+    assert not (tmp_path / "mine-int8-static").exists()
+
+    assert export([*arguments, "--calibration_photos", str(photos)]) == 0
+    model = open_model_folder(tmp_path / "mine-int8-static")
+    manifest = model.manifest
+    assert manifest["name"] == "mine-int8-static"
+    assert manifest["file"]["precision"] == "int8"
+    assert manifest["parity"]["calibrationPhotos"] == 4
+    assert 0.99 < manifest["parity"]["minCosine"]["embedding"] < 1
+    assert manifest["file"]["bytes"] < 0.45 * (tmp_path / "mine/model.onnx").stat().st_size
+    graph = onnx.load(tmp_path / "mine-int8-static/model.onnx").graph
+    weights = [numpy_helper.to_array(t) for t in graph.initializer if t.name.endswith("quantized")]
+    matrices = [w for w in weights if w.ndim == 2]
+    # Four products in each of six blocks, within 7 bits.
+    assert len(matrices) == 24
+    assert max(np.abs(w.astype(int)).max() for w in matrices) <= 64
+
+
 @pytest.mark.parametrize("arch", ["resnet50", "xcit_small_12_p16"])
 def test_other_networks_are_exported_too(tmp_path, monkeypatch, arch):
     monkeypatch.setattr(export_module, "NATIVE_SIZE", 64)
@@ -81,6 +114,15 @@ def test_other_networks_are_exported_too(tmp_path, monkeypatch, arch):
     assert manifest["architecture"]["variant"] == arch
     assert max(manifest["parity"]["maxAbsDiff"].values()) < 1e-3
     assert open_model_folder(tmp_path / "mine").manifest == manifest
+
+
+def test_a_network_without_products_is_not_quantised_statically(tmp_path):
+    network = random_network("resnet50", 32)
+    checkpoint = save_run(tmp_path / "checkpoint.pth", network, "resnet50")
+    options = ExportOptions("mine", calibration=[noise(64, 64, 0)])
+    with pytest.raises(QuantisationError, match="this network has none"):
+        export_model(checkpoint, tmp_path / "mine", options, "int8-static")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_variant_that_strays_is_refused():
