@@ -16,12 +16,14 @@ import type { Config } from './config.js';
 import { openCache } from './inference/cache/open-cache.js';
 import { RecipeCache } from './inference/cache/recipe-cache.js';
 import { EmbeddingService } from './inference/embedding.service.js';
-import { FeatureExtractor } from './inference/feature-extractor.js';
+import { embeddingSeconds, machineType } from './inference/embedding-speed.js';
+import { FeatureExtractor, type FeatureExtractorOptions } from './inference/feature-extractor.js';
 import { Places } from './inference/places.js';
 import { JobRunner } from './jobs/job-runner.js';
 import { Lifecycle } from './lifecycle.js';
 import { createLogger, type Logger } from './logger.js';
 import { Metrics } from './metrics.js';
+import { choosePrecision } from './models/choose-precision.js';
 import type { Manifest } from './models/manifest.js';
 import { verifyModelFile } from './models/model-folder.js';
 import { ModelRegistry, type Model } from './models/model-registry.js';
@@ -76,14 +78,23 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
 
   let models: ModelRegistry;
   try {
+    const modelFolders = {
+      bundled: resolve(config.modelsDir),
+      installed: folders.installedModels ?? join(dataDir, 'models'),
+    };
+    const cacheDir = join(dataDir, 'cache', 'graphs');
     models = await ModelRegistry.open({
-      folders: {
-        bundled: resolve(config.modelsDir),
-        installed: folders.installedModels ?? join(dataDir, 'models'),
-      },
-      defaultModel: config.model,
-      open: (manifest, folder) =>
-        openModel({ manifest, folder, config, metrics, cacheDir: join(dataDir, 'cache', 'graphs') }),
+      folders: modelFolders,
+      defaultModel: await choosePrecision({
+        model: config.model,
+        precision: config.precision,
+        folders: modelFolders,
+        measure: ({ manifest, folder }) =>
+          embeddingSeconds({ ...extractorOptions({ manifest, folder, config, cacheDir }), workers: 1 }),
+        machine: `${machineType()}, ${config.inferenceThreads} threads, ${config.providers.join()}`,
+        cacheDir: join(dataDir, 'cache', 'precisions'),
+      }),
+      open: (manifest, folder) => openModel({ manifest, folder, config, metrics, cacheDir }),
       places: new Places(config.queueLimit, () => metrics.rejected.inc({ reason: 'queue' })),
       onWarning: (message) => logger.warn(message),
     });
@@ -182,15 +193,16 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   };
 }
 
-function openModel(parts: {
-  manifest: Manifest;
-  folder: string;
-  config: Config;
-  metrics: Metrics;
-  cacheDir: string;
-}): Promise<FeatureExtractor> {
-  const { manifest, folder, config, metrics, cacheDir } = parts;
-  return FeatureExtractor.create({
+interface ModelParts {
+  readonly manifest: Manifest;
+  readonly folder: string;
+  readonly config: Config;
+  /** Folder of the graphs for embeddings. */
+  readonly cacheDir: string;
+}
+
+function extractorOptions({ manifest, folder, config, cacheDir }: ModelParts): FeatureExtractorOptions {
+  return {
     manifest,
     modelPath: resolve(folder, manifest.file.path),
     verify: () => verifyModelFile(folder, manifest),
@@ -200,6 +212,12 @@ function openModel(parts: {
     maxBatch: config.maxBatch,
     cacheDir,
     maxBatchPatches: config.maxBatchPatches,
+  };
+}
+
+function openModel({ metrics, ...parts }: ModelParts & { metrics: Metrics }): Promise<FeatureExtractor> {
+  return FeatureExtractor.create({
+    ...extractorOptions(parts),
     observe: {
       batch(size, queuedSeconds) {
         metrics.batchSize.observe(size);

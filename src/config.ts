@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { PRECISION_CHOICES } from './models/choose-precision.js';
 import { PREPROCESSING_MODES } from './vision/preprocessing-mode.js';
 
 const PREFIX = 'DINO_';
@@ -45,6 +46,13 @@ export const SETTINGS = {
     range: 'name',
     fallback: 'dino-vitt16-photos',
     schema: z.string().min(1),
+  },
+  precision: {
+    meaning:
+      'which precision of the default model; named: the model of that name; auto: the fastest here that keeps its accuracy',
+    range: PRECISION_CHOICES.join(', '),
+    fallback: 'named',
+    schema: z.enum(PRECISION_CHOICES),
   },
   apiKeys: {
     meaning: 'keys that may use /v1, comma-separated; none: open',
