@@ -48,8 +48,7 @@ export const SETTINGS = {
     schema: z.string().min(1),
   },
   precision: {
-    meaning:
-      'which precision of the default model; named: the model of that name; auto: the fastest here that keeps its accuracy',
+    meaning: 'precision of the default model; auto: the fastest that keeps its accuracy',
     range: PRECISION_CHOICES.join(', '),
     fallback: 'named',
     schema: z.enum(PRECISION_CHOICES),
