@@ -22,12 +22,13 @@ export async function readManifest(folder: string): Promise<Manifest> {
 export async function serveModel(
   folder: string,
   dataDir: string,
-  environment: Record<string, string> = {},
+  options: { nodeOptions?: readonly string[] } = {},
 ): Promise<ServerProcess> {
   const path = resolve(folder);
   return spawnServer({
     dataDir,
-    environment: { DINO_MODELS_DIR: dirname(path), DINO_MODEL: basename(path), ...environment },
+    environment: { DINO_MODELS_DIR: dirname(path), DINO_MODEL: basename(path) },
+    ...options,
   });
 }
 

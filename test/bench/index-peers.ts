@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import hnswlib from 'hnswlib-node';
 import { HnswGraph } from '#dino/collections/embedded/hnsw-graph.js';
 import { VectorTable } from '#dino/collections/embedded/vector-table.js';
+import { median } from './statistics.js';
 
 export interface PeerSetup {
   readonly vectors: readonly Float32Array[];
@@ -207,8 +208,4 @@ export function flatten(vectors: readonly Float32Array[]): Float32Array {
 export function recall(found: readonly (readonly number[])[], truth: readonly ReadonlySet<number>[]): number {
   const hits = found.reduce((sum, row, i) => sum + row.filter((label) => truth[i]!.has(label)).length, 0);
   return hits / truth.reduce((sum, row) => sum + row.size, 0);
-}
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

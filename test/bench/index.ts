@@ -5,9 +5,10 @@ import { parseArgs } from 'node:util';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { BEST_INSTRUCTIONS } from '#dino/collections/embedded/native-index.js';
 import { VectorTable } from '#dino/collections/embedded/vector-table.js';
-import { comparePeers, findPython, measureThreads, median } from './index-peers.js';
+import { comparePeers, findPython, measureThreads } from './index-peers.js';
 import { embedPhotos, vectorAt } from './real-vectors.js';
 import type { Embeddings } from './real-vectors.js';
+import { median } from './statistics.js';
 
 const USAGE = `Usage: npm run bench -- index [options]
 Collections of several sizes: rates of storing and building, search time, recall, memory per vector and start-up time.

@@ -6,9 +6,13 @@ import { UsageError } from './read-options.js';
 const VERBS = {
   embed:
     'JPEG over HTTP to embedding, beside ONNX Runtime alone on ready tensors, and where the processor time goes',
+  compare:
+    'JPEG to embedding beside transformers.js, PyTorch behind FastAPI and the runtime alone, and what int8 costs',
   search:
     'recall under filters of every selectivity, and searches over HTTP beside the bare call of the graph',
   latency: 'latency at half of the peak load, the event loop at full load, and start to ready',
+  soak: 'an hour of everything at full load: memory at the end over memory after a minute',
+  flame: 'what the main thread does at full load, as a flame graph',
   index:
     'collections of 10,000 vectors and more: building, search, recall, memory and start-up, beside hnswlib for Python',
   masks: 'masks against the pixel masks of ECSSD, for every head and way of choosing one',

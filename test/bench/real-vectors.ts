@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { extract } from 'tar-stream';
-import { manifestSchema } from '#dino/models/manifest.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
+import { readManifest } from './bench-server.js';
+import { readTarPhotos } from './photos.js';
 
 /** Embeddings of photos, row by row. */
 export interface Embeddings {
   readonly dimension: number;
   readonly rows: readonly Float32Array[];
+  /** Paths of the photos in their tars. */
+  readonly names: readonly string[];
 }
 
 const BATCH = 16;
@@ -25,11 +27,8 @@ export async function embedPhotos(
   modelFolder: string,
   limit: number,
 ): Promise<Embeddings> {
-  const missing = tars.find((path) => !existsSync(path));
-  if (missing !== undefined) throw new Error(`There are no photos at ${missing}.`);
-  const manifest = manifestSchema.parse(
-    JSON.parse(await readFile(join(modelFolder, 'manifest.json'), 'utf8')),
-  );
+  const photos = await readTarPhotos(tars, limit);
+  const manifest = await readManifest(modelFolder);
   const key = createHash('sha256').update(
     JSON.stringify([manifest.file, manifest.preprocessing, tars, limit]),
   );
@@ -42,13 +41,13 @@ export async function embedPhotos(
     const { crop, resize } = manifest.preprocessing;
     const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60, preprocessing: 'exact' });
     const parts: Float32Array[] = [];
-    for (let batch = await take(tars, limit); batch.length > 0;) {
-      const photos = batch.splice(0, BATCH);
-      const pixels = new Uint8Array(photos.length * crop * crop * 3);
-      for (const [i, photo] of photos.entries()) {
-        pixels.set((await reader.forEmbedding(photo, { crop, resize })).pixels.data, i * crop * crop * 3);
+    for (let from = 0; from < photos.length; from += BATCH) {
+      const batch = photos.slice(from, from + BATCH);
+      const pixels = new Uint8Array(batch.length * crop * crop * 3);
+      for (const [i, { jpeg }] of batch.entries()) {
+        pixels.set((await reader.forEmbedding(jpeg, { crop, resize })).pixels.data, i * crop * crop * 3);
       }
-      const feeds = { pixels: new Tensor('uint8', pixels, [photos.length, crop, crop, 3]) };
+      const feeds = { pixels: new Tensor('uint8', pixels, [batch.length, crop, crop, 3]) };
       const { embedding } = await session.run(feeds, ['embedding']);
       parts.push(Float32Array.from(embedding!.data as Float32Array));
     }
@@ -61,19 +60,7 @@ export async function embedPhotos(
   const rows = Array.from({ length: all.length / dimension }, (_, i) =>
     normalize(all.slice(i * dimension, (i + 1) * dimension)),
   );
-  return { dimension, rows };
-}
-
-async function take(tars: readonly string[], limit: number): Promise<Buffer[]> {
-  const photos: Buffer[] = [];
-  for (const path of tars) {
-    for await (const entry of createReadStream(path).pipe(extract())) {
-      const parts: Buffer[] = [];
-      for await (const part of entry) parts.push(part as Buffer);
-      if (entry.header.name.endsWith('.jpg') && photos.length < limit) photos.push(Buffer.concat(parts));
-    }
-  }
-  return photos;
+  return { dimension, rows, names: photos.map(({ name }) => name) };
 }
 
 /**

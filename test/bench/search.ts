@@ -1,25 +1,41 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { HnswGraph } from '#dino/collections/embedded/hnsw-graph.js';
 import { VectorTable } from '#dino/collections/embedded/vector-table.js';
-import { spawnServer } from '../support/server-process.js';
-import { median } from './index-peers.js';
+import { spawnServer, type ServerProcess } from '../support/server-process.js';
+import { BUNDLED } from './bench-server.js';
+import { measureTree } from './process-tree.js';
+import { readOptions } from './read-options.js';
 import { embedPhotos, vectorAt } from './real-vectors.js';
+import { Reporter, type Table } from './report.js';
+import { median } from './statistics.js';
 
-const USAGE = `Usage: npm run bench -- search [options]
-How much of what a scan finds the planned search finds under filters that fewer and fewer images match; and searches
-over HTTP by stored id beside the bare call of the graph. The vectors are embeddings of photos by the bundled model,
-and their perturbations beyond; see real-vectors.ts.
-  --size N           vectors (default 100000)
-  --photos FILE[,..] tars of CLASS/NAME.jpg (default ../shared/data/caltech101-train-0.tar)
-  --asked FILE       tar of the photos that are searched for (default ../shared/data/caltech101-val.tar)
-  --model DIR        folder of model.onnx and manifest.json (default models/dino-vitt16-photos)
-  --limit N          embed so many photos of each (default 1500)
-  --seconds N        load of the server (default 10)`;
+const VERB = {
+  name: 'search',
+  purpose:
+    'How much of what a scan finds the planned search finds under filters that fewer and fewer images match; and searches ' +
+    'over HTTP by stored id beside the bare call of the graph. The vectors are embeddings of photos, and their ' +
+    'perturbations beyond; see real-vectors.ts.',
+  options: {
+    size: { value: 'N', meaning: 'vectors', fallback: 100_000, min: 100, max: 10_000_000 },
+    photos: {
+      value: 'FILE[,..]',
+      meaning: 'tars of CLASS/NAME.jpg',
+      fallback: '../shared/data/caltech101-train-0.tar',
+    },
+    asked: {
+      value: 'FILE',
+      meaning: 'tar of the photos that are searched for',
+      fallback: '../shared/data/caltech101-val.tar',
+    },
+    model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
+    limit: { value: 'N', meaning: 'embed so many photos of each', fallback: 1500, min: 1, max: 1e6 },
+    seconds: { value: 'N', meaning: 'load of the server', fallback: 10, min: 1, max: 3600 },
+  },
+} as const;
 
 const [M, EF_CONSTRUCTION, EF, K] = [16, 200, 64, 10];
 const QUERIES = 200;
@@ -29,39 +45,24 @@ const PUT_BATCH = 1000;
 
 /** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      size: { type: 'string', default: '100000' },
-      photos: { type: 'string', default: '../shared/data/caltech101-train-0.tar' },
-      asked: { type: 'string', default: '../shared/data/caltech101-val.tar' },
-      model: { type: 'string', default: 'models/dino-vitt16-photos' },
-      limit: { type: 'string', default: '1500' },
-      seconds: { type: 'string', default: '10' },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) {
-    console.log(USAGE);
-    return;
-  }
-  const limit = Number(values.limit);
-  const size = Number(values.size);
-  const stored = await embedPhotos(values.photos.split(','), values.model, limit);
-  const asked = await embedPhotos([values.asked], values.model, limit);
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  const { limit, size, seconds } = options;
+  const reporter = new Reporter('search', options);
+  const stored = await embedPhotos(options.photos.split(','), options.model, limit);
+  const asked = await embedPhotos([options.asked], options.model, limit);
   const { dimension } = stored;
   const vectors = Array.from({ length: size }, (_, i) => vectorAt(stored, dimension, i));
   const queries = Array.from({ length: QUERIES }, (_, i) => vectorAt(asked, dimension, i, 2));
-  console.log(
-    `${cpus()[0]!.model.trim()}, ${availableParallelism()} cores; ${size} x ${dimension}, M ${M}, ef ${EF}, k ${K}; ${stored.rows.length} photos`,
-  );
+  const setting = `${size} x ${dimension}, M ${M}, ef ${EF}, k ${K}`;
   const dataDir = await mkdtemp(join(tmpdir(), 'dino-bench-'));
   try {
     const store = await EmbeddedCollectionStore.open({ dataDir });
     await fill(store, vectors);
-    console.table(await recallCurve(store, queries));
+    reporter.table(`recall under filters, ${setting}`, await recallCurve(store, queries));
     await store.close();
-    console.table(await overHttp(dataDir, vectors, Number(values.seconds)));
+    await overHttp(reporter, { dataDir, vectors, seconds, setting });
+    await reporter.finish(options.json);
   } finally {
     await rm(dataDir, { recursive: true });
   }
@@ -96,11 +97,8 @@ async function fill(store: EmbeddedCollectionStore, vectors: readonly Float32Arr
   await store.settle();
 }
 
-async function recallCurve(
-  store: EmbeddedCollectionStore,
-  queries: readonly Float32Array[],
-): Promise<Record<string, unknown>> {
-  const rows: Record<string, unknown> = {};
+async function recallCurve(store: EmbeddedCollectionStore, queries: readonly Float32Array[]): Promise<Table> {
+  const rows: Table = {};
   for (const share of SHARES) {
     const filter = share === 1 ? undefined : { field: 'draw', lt: share * DRAWS };
     const times: number[] = [];
@@ -125,42 +123,68 @@ async function recallCurve(
 
 /** One connection, one request at a time; and as many as keep the server busy. */
 async function overHttp(
-  dataDir: string,
-  vectors: readonly Float32Array[],
-  seconds: number,
-): Promise<Record<string, unknown>> {
+  reporter: Reporter,
+  options: { dataDir: string; vectors: readonly Float32Array[]; seconds: number; setting: string },
+): Promise<void> {
+  const { dataDir, vectors, seconds, setting } = options;
   const bare = bareCalls(vectors);
   const server = await spawnServer({ dataDir });
   try {
-    const load = (connections: number) =>
-      autocannon({
-        url: `${server.url}/v1/collections/c/search`,
-        connections,
-        duration: seconds,
-        requests: Array.from({ length: 500 }, (_, i) => ({
-          method: 'POST' as const,
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ id: `photo-${(i * 7919) % vectors.length}`, k: K }),
-        })),
-      });
+    const load = (connections: number) => measure(server, { connections, seconds, size: vectors.length });
     await load(4);
     const [single, busy] = [await load(1), await load(16)];
-    for (const { non2xx, errors } of [single, busy]) {
-      if (non2xx + errors > 0) throw new Error(`${non2xx} answers other than 2xx, ${errors} errors`);
-    }
-    const p50 = 1000 / (single['2xx'] / single.duration);
-    return {
-      'bare call of the graph': { ms: round(bare), 'requests/s': round(1000 / bare), ratio: 1 },
-      'over HTTP, one after the other (mean)': {
-        ms: round(p50),
-        'requests/s': round(1000 / p50),
-        ratio: round(p50 / bare),
+    reporter.table(`search by stored id, ${setting}`, {
+      'bare call of the graph': { 'p50, ms': bare, 'requests/s': 1000 / bare, ratio: 1 },
+      'over HTTP, one after the other': {
+        'p50, ms': single.p50,
+        'requests/s': single.rate,
+        ratio: single.p50 / bare,
+        'requests per second of processor time': single.perCore,
       },
-      'over HTTP, 16 connections': { 'requests/s': round(busy['2xx'] / busy.duration) },
-    };
+      'over HTTP, 16 at once': {
+        'p50, ms': busy.p50,
+        'requests/s': busy.rate,
+        'requests per second of processor time': busy.perCore,
+      },
+    });
+    reporter.goal('searchOverBare', single.p50 / bare);
+    reporter.goal('searchRate', busy.perCore);
   } finally {
     await server.stop();
   }
+}
+
+interface Load {
+  readonly p50: number;
+  readonly rate: number;
+  /** Requests per second of the service's processor time, so that it does not matter who else is busy. */
+  readonly perCore: number;
+}
+
+async function measure(
+  server: ServerProcess,
+  { connections, seconds, size }: { connections: number; seconds: number; size: number },
+): Promise<Load> {
+  const before = measureTree(server.pid);
+  const load: autocannon.Options = {
+    url: `${server.url}/v1/collections/c/search`,
+    connections,
+    duration: seconds,
+    requests: Array.from({ length: 500 }, (_, i) => ({
+      method: 'POST' as const,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ id: `photo-${(i * 7919) % size}`, k: K }),
+    })),
+  };
+  const times: number[] = [];
+  const { non2xx, errors, duration } = await new Promise<autocannon.Result>((resolve, reject) => {
+    const running = autocannon(load, (error, result) => (error ? reject(error as Error) : resolve(result)));
+    running.on('response', (_client, _status, _bytes, ms) => times.push(ms));
+  });
+  if (non2xx + errors > 0) throw new Error(`${non2xx} answers other than 2xx, ${errors} errors`);
+  const after = measureTree(server.pid);
+  const spent = after.mainSeconds + after.childSeconds - before.mainSeconds - before.childSeconds;
+  return { p50: median(times), rate: times.length / duration, perCore: times.length / spent };
 }
 
 /** @returns milliseconds per search, as a median */

@@ -20,11 +20,13 @@ export interface ServerProcess {
 export async function spawnServer({
   dataDir,
   environment = {},
+  nodeOptions = [],
 }: {
   dataDir: string;
   environment?: Record<string, string>;
+  nodeOptions?: readonly string[];
 }): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [...nodeOptions, MAIN], {
     env: {
       PATH: process.env.PATH,
       DINO_PORT: '0',

@@ -15,11 +15,13 @@ let server: Server;
 let client: LoadClient;
 let inProgress = 0;
 let most = 0;
+let answered = 0;
 beforeAll(async () => {
   server = createServer((request, response) => {
     most = Math.max(most, ++inProgress);
     setImmediate(() => {
       inProgress -= 1;
+      answered += 1;
       response.statusCode = request.url === '/full' ? 429 : 200;
       response.end('told');
     });
@@ -39,8 +41,8 @@ describe('a load', () => {
     const began = performance.now();
     const times = await closedLoop(send, { connections: 3, seconds: 0.2, warmUpSeconds: 0.1 });
     expect(most).toBeLessThanOrEqual(3);
-    expect(times.length).toBeGreaterThan(3);
-    expect(times[0]).toBeGreaterThanOrEqual(began + 100);
+    expect(answered).toBeGreaterThanOrEqual(3);
+    for (const time of times) expect(time).toBeGreaterThanOrEqual(began + 100);
     expect(times).toEqual([...times].sort((a, b) => a - b));
   });
 

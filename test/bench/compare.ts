@@ -1,0 +1,186 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BUNDLED, readManifest } from './bench-server.js';
+import {
+  startPyTorch,
+  startRuntime,
+  startService,
+  startTransformersJs,
+  type Contender,
+} from './contenders.js';
+import { compareInt8 } from './int8-accuracy.js';
+import { cosine } from './knn.js';
+import { installPeers, versionsOf } from './peer-packages.js';
+import { importWeights, shareWeights } from './peer-weights.js';
+import { readTarPhotos, SALIENT_PHOTOS } from './photos.js';
+import { readOptions } from './read-options.js';
+import { Reporter } from './report.js';
+import { median, medianRatio } from './statistics.js';
+
+const VERB = {
+  name: 'compare',
+  purpose:
+    'JPEG to embedding by this service in fp32 and int8, by transformers.js, by PyTorch behind FastAPI, and the runtime ' +
+    'alone, on the same weights and photos in turn, A B A B; and what int8 costs in accuracy. The peers are installed ' +
+    'into a temporary folder.',
+  options: {
+    model: {
+      value: 'DIR',
+      meaning: 'folder of a ViT in fp32 (default: a ViT-S/16, random weights)',
+      fallback: '',
+    },
+    photos: { value: 'FILE', meaning: 'tar of JPEGs', fallback: SALIENT_PHOTOS },
+    limit: { value: 'N', meaning: 'photos of it', fallback: 64, min: 1, max: 100_000 },
+    seconds: { value: 'N', meaning: 'of each turn', fallback: 10, min: 1, max: 3600 },
+    rounds: { value: 'N', meaning: 'turns of each', fallback: 3, min: 1, max: 1000 },
+    connections: { value: 'N', meaning: 'requests in progress', fallback: 16, min: 1, max: 128 },
+    python: { value: 'FILE', meaning: 'Python with PyTorch and ONNX', fallback: '.venv/bin/python' },
+    peers: { value: 'DIR', meaning: 'keep the peers there for the next run', fallback: '' },
+    trained: { value: 'DIR', meaning: 'model whose accuracy in int8 is measured', fallback: BUNDLED },
+    stored: {
+      value: 'FILE',
+      meaning: 'tar of CLASS/NAME.jpg for that',
+      fallback: '../shared/data/caltech101-train-0.tar',
+    },
+    asked: {
+      value: 'FILE',
+      meaning: 'tar of those that are classified',
+      fallback: '../shared/data/caltech101-val.tar',
+    },
+    knn: { value: 'N', meaning: 'photos of each; 0: leave it out', fallback: 10_000, min: 0, max: 1e6 },
+  },
+} as const;
+
+/** Photos whose embeddings by all contenders are compared. */
+const AGREEMENT = 16;
+
+/** @param args the command line after the verb */
+export async function run(args: string[]): Promise<void> {
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  if (options.model !== '') await readManifest(options.model);
+  const photos = (await readTarPhotos([options.photos], options.limit)).map(({ jpeg }) => jpeg);
+  const reporter = new Reporter('compare', options);
+  const root = await mkdtemp(join(tmpdir(), 'dino-bench-'));
+  const open: Contender[] = [];
+  try {
+    const peers = await installPeers(options.peers || join(root, 'peers'), options.python);
+    reporter.table('versions', { version: await versionsOf(peers) });
+    const { python, packages } = peers;
+    const weights = await shareWeights({
+      python,
+      model: options.model,
+      out: join(root, 'shared'),
+      forAll: true,
+    });
+    const dataDir = join(root, 'data');
+    const [fp32Folder, int8Folder] = [
+      await importWeights(weights, { precision: 'fp32', dataDir, name: 'bench-fp32' }),
+      await importWeights(weights, { precision: 'int8', dataDir, name: 'bench-int8' }),
+    ];
+    const common = { photos, connections: options.connections };
+    const add = async (contender: Promise<Contender>): Promise<Contender> => {
+      open.push(await contender);
+      return open.at(-1)!;
+    };
+    const contenders = {
+      alone: await add(startRuntime(fp32Folder, photos[0]!)),
+      fp32: await add(
+        startService({
+          ...common,
+          name: 'this service, fp32, JPEG over HTTP',
+          folder: fp32Folder,
+          dataDir: join(root, 'fp32'),
+        }),
+      ),
+      int8: await add(
+        startService({
+          ...common,
+          name: 'this service, int8, JPEG over HTTP',
+          folder: int8Folder,
+          dataDir: join(root, 'int8'),
+        }),
+      ),
+      transformersJs: await add(startTransformersJs({ packages, model: weights.onnx, folder: root, photos })),
+      pyTorch: await add(startPyTorch({ ...common, python, weights: weights.folder })),
+    };
+    await reportAgreement(reporter, Object.values(contenders), contenders.fp32, photos.slice(0, AGREEMENT));
+    await race(reporter, contenders, options);
+    while (open.length > 0) await open.pop()!.close();
+    if (options.knn > 0) await reportAccuracy(reporter, { ...options, python, root, limit: options.knn });
+    await reporter.finish(options.json);
+  } finally {
+    for (const contender of open) await contender.close();
+    await rm(root, { recursive: true });
+  }
+}
+
+/** Nobody is fast by doing something else: mean cosine of everybody's embeddings to ours. */
+async function reportAgreement(
+  reporter: Reporter,
+  contenders: readonly Contender[],
+  ours: Contender,
+  photos: readonly Buffer[],
+): Promise<void> {
+  const truth = await ours.embed!(photos);
+  const rows: Record<string, { cosine: number }> = {};
+  for (const contender of contenders) {
+    const vectors = await contender.embed?.(photos);
+    if (vectors === undefined || contender === ours) continue;
+    const cosines = vectors.map((vector, i) => cosine(vector, truth[i]!));
+    rows[contender.name] = { cosine: cosines.reduce((sum, value) => sum + value, 0) / cosines.length };
+  }
+  reporter.table('agreement with our fp32, mean cosine', rows);
+}
+
+type Name = 'alone' | 'fp32' | 'int8' | 'pyTorch' | 'transformersJs';
+
+async function race(
+  reporter: Reporter,
+  contenders: Record<Name, Contender>,
+  { seconds, rounds }: { seconds: number; rounds: number },
+): Promise<void> {
+  const names = Object.keys(contenders) as Name[];
+  const rates = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
+  for (const name of names) await contenders[name].rate(1);
+  for (let round = 0; round < rounds; round++) {
+    for (const name of names) rates[name].push(await contenders[name].rate(seconds));
+  }
+  const over = (a: Name, b: Name): number => medianRatio(rates[a], rates[b]);
+  const rows = names.map((name): [string, Record<string, number>] => [
+    contenders[name].name,
+    { 'images/s': median(rates[name]), 'over the runtime alone': over(name, 'alone') },
+  ]);
+  reporter.table('throughput', Object.fromEntries(rows));
+  reporter.goal('overRuntime', over('fp32', 'alone'));
+  reporter.goal('overTransformersJs', over('fp32', 'transformersJs'));
+  reporter.goal('overPyTorch', over('fp32', 'pyTorch'));
+  reporter.goal('int8', over('int8', 'fp32'));
+}
+
+async function reportAccuracy(
+  reporter: Reporter,
+  options: { python: string; trained: string; root: string; stored: string; asked: string; limit: number },
+): Promise<void> {
+  const { python, trained, root, stored, asked, limit } = options;
+  const weights = await shareWeights({ python, model: trained, out: join(root, 'trained'), forAll: false });
+  const int8 = await importWeights(weights, {
+    precision: 'int8',
+    dataDir: join(root, 'trained-data'),
+    name: 'trained-int8',
+  });
+  const { knn, meanCosine, leastCosine, photos } = await compareInt8({
+    fp32: trained,
+    int8,
+    stored,
+    asked,
+    limit,
+  });
+  reporter.table(`int8 against fp32, ${trained}, ${photos} photos`, {
+    'k-NN accuracy, %': { fp32: knn.fp32, int8: knn.int8 },
+    cosine: { mean: meanCosine, least: leastCosine },
+  });
+  reporter.goal('int8Knn', Math.abs(knn.fp32 - knn.int8));
+  reporter.goal('int8Cosine', meanCosine);
+}

@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface SharedWeights {
+  /** Folder in the layout of transformers, which PyTorch and the service read. */
+  readonly folder: string;
+  /** Folder that transformers.js reads. */
+  readonly onnx: string;
+  /** Sides in px of the recipe, as `dino models import` takes them. */
+  readonly resize: number;
+  readonly crop: number;
+}
+
+/**
+ * The same weights for all contenders.
+ *
+ * @param options.model model folder of a ViT in fp32; `''`: a ViT-S/16 with random weights
+ * @param options.forAll also for transformers.js
+ */
+export async function shareWeights(options: {
+  python: string;
+  model: string;
+  out: string;
+  forAll: boolean;
+}): Promise<SharedWeights> {
+  const { python, model, out, forAll } = options;
+  const args = [
+    fileURLToPath(new URL('peers/prepare.py', import.meta.url)),
+    '--scripts',
+    join(ROOT, 'scripts'),
+  ];
+  if (model !== '') args.push('--model', resolve(model));
+  if (!forAll) args.push('--weights_only');
+  const { stdout } = await execute(python, ['-W', 'ignore', ...args, '--out', out], {
+    env: { ...process.env, HF_HUB_OFFLINE: '1' },
+  });
+  const recipe = JSON.parse(stdout.trim().split('\n').at(-1)!) as { resize: number; crop: number };
+  return { folder: join(out, 'weights'), onnx: join(out, 'onnx'), ...recipe };
+}
+
+/** Imports the weights as a user would. @returns the model's folder */
+export async function importWeights(
+  { folder, crop, resize }: SharedWeights,
+  { precision, dataDir, name }: { precision: 'fp32' | 'int8'; dataDir: string; name: string },
+): Promise<string> {
+  const dino = join(ROOT, 'dist/cli/dino.js');
+  const recipe = ['--crop', `${crop}`, '--resize', `${resize}`, '--replace'];
+  await execute(
+    process.execPath,
+    [dino, 'models', 'import', folder, '--name', name, '--precision', precision, ...recipe],
+    { env: { PATH: process.env.PATH, DINO_DATA_DIR: dataDir } },
+  );
+  return join(dataDir, 'models', name);
+}
