@@ -4,6 +4,8 @@
  */
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 
 const [packages, model] = process.argv.slice(2);
