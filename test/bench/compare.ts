@@ -143,7 +143,6 @@ async function race(
 ): Promise<void> {
   const names = Object.keys(contenders) as Name[];
   const rates = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
-  for (const name of names) await contenders[name].rate(1);
   for (let round = 0; round < rounds; round++) {
     for (const name of names) rates[name].push(await contenders[name].rate(seconds));
   }

@@ -124,7 +124,8 @@ function overHttp(parts: {
   const call = parts.calls(parts.photos);
   return {
     name: parts.name,
-    rate: async (seconds) => rateOf(await closedLoop(() => client.send(call()), { ...parts, seconds })),
+    rate: async (seconds) =>
+      rateOf(await closedLoop(() => client.send(call()), { ...parts, seconds, warmUpSeconds: 2 })),
     async embed(photos) {
       const next = parts.calls(photos);
       const vectors: Float32Array[] = [];

@@ -31,6 +31,12 @@ interface Turn {
   readonly cost: { service: number; model: number; client: number };
 }
 
+interface AloneTurn {
+  readonly rate: number;
+  /** Processor seconds per image. */
+  readonly cost: number;
+}
+
 /** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
   const options = readOptions(VERB, args);
@@ -59,9 +65,9 @@ export async function run(args: string[]): Promise<void> {
     };
     await closedLoop(() => client.send(call()), { ...options, seconds: 1 });
     await scrape(server.url);
-    const [bare, http]: [number[], Turn[]] = [[], []];
+    const [bare, http]: [AloneTurn[], Turn[]] = [[], []];
     for (let round = 0; round < options.rounds; round++) {
-      bare.push(await alone.rate(options.seconds));
+      bare.push(await aloneTurn(alone, options.seconds));
       http.push(await turn());
     }
     await report(reporter, { server: server.url, model: manifest.name, batch: alone.batch, bare, http });
@@ -74,6 +80,14 @@ export async function run(args: string[]): Promise<void> {
   }
 }
 
+async function aloneTurn(alone: RuntimeAlone, seconds: number): Promise<AloneTurn> {
+  const before = process.cpuUsage();
+  const started = performance.now();
+  const rate = await alone.rate(seconds);
+  const { user, system } = process.cpuUsage(before);
+  return { rate, cost: (user + system) / 1e3 / (rate * (performance.now() - started)) };
+}
+
 /** In processor seconds. */
 function spent(pid: number): TreeUse & { client: number } {
   const { user, system } = process.cpuUsage();
@@ -82,23 +96,25 @@ function spent(pid: number): TreeUse & { client: number } {
 
 async function report(
   reporter: Reporter,
-  results: { server: string; model: string; batch: number; bare: number[]; http: Turn[] },
+  results: { server: string; model: string; batch: number; bare: AloneTurn[]; http: Turn[] },
 ): Promise<void> {
   const { bare, http, model } = results;
   const rates = http.map(({ rate }) => rate);
+  const bareRates = bare.map(({ rate }) => rate);
   const metrics = await scrape(results.server);
   reporter.table(`throughput with ${model}`, {
     [`ONNX Runtime alone, ready tensors, batches of ${results.batch}`]: {
-      'images/s': median(bare),
+      'images/s': median(bareRates),
       ratio: 1,
     },
-    'JPEG over HTTP to embedding': { 'images/s': median(rates), ratio: medianRatio(rates, bare) },
+    'JPEG over HTTP to embedding': { 'images/s': median(rates), ratio: medianRatio(rates, bareRates) },
   });
   const cost = (who: keyof Turn['cost']): number => 1000 * median(http.map((turn) => turn.cost[who]));
-  reporter.table('processor time of an image over HTTP, ms', {
-    "the model's processes": { ms: cost('model') },
-    'the service: HTTP, decoding, scaling': { ms: cost('service') },
-    'the client that makes the load': { ms: cost('client') },
+  reporter.table('processor time of an image, ms', {
+    'ONNX Runtime alone': { ms: 1000 * median(bare.map((turn) => turn.cost)) },
+    "over HTTP, the model's processes": { ms: cost('model') },
+    'over HTTP, the service: decoding, scaling, HTTP': { ms: cost('service') },
+    'over HTTP, the client that makes the load': { ms: cost('client') },
   });
   const count = metrics.dino_inference_batch_size_count!;
   reporter.table('under this load', {

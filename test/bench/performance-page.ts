@@ -1,4 +1,4 @@
-import { judge, type GoalKey } from './goals.js';
+import { judge } from './goals.js';
 import { describeMachine, type Report } from './report.js';
 
 const MARKS = ['<!-- measured -->', '<!-- /measured -->'] as const;
@@ -21,13 +21,7 @@ export function fillPage(page: string, reports: Readonly<Record<string, Report>>
 
 function goalTable(reports: Readonly<Record<string, Report>>): string {
   const rows = Object.entries(reports).flatMap(([verb, { goals }]) =>
-    judge(goals as Partial<Record<GoalKey, number>>).map(({ goal, value, wanted, met }) => [
-      goal,
-      value,
-      wanted,
-      met,
-      `\`${verb}\``,
-    ]),
+    judge(goals).map(({ goal, value, wanted, met }) => [goal, value, wanted, met, `\`${verb}\``]),
   );
   return table(['what', 'measured', 'goal', 'met', 'by'], rows);
 }

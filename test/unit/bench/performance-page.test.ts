@@ -26,7 +26,7 @@ const report = (more: Partial<Report>): Report => ({
 
 describe('the page of what was measured', () => {
   it('has the goals and the tables of every verb between its marks', () => {
-    const filled = fillPage('before <!-- measured -->old<!-- /measured --> after', {
+    const filled = fillPage('before <!-- measured -->stale<!-- /measured --> after', {
       latency: report({
         goals: { startSeconds: 1.5 },
         tables: { 'half load': { evenly: { p50: 3, p99: 4 }, 'at random': { p50: 5 } } },
@@ -35,7 +35,7 @@ describe('the page of what was measured', () => {
     });
     expect(filled).toMatch(/^before <!-- measured -->\n\n\| what /);
     expect(filled).toMatch(/<!-- \/measured --> after$/);
-    expect(filled).not.toContain('old');
+    expect(filled).not.toContain('stale');
     expect(filled).toContain(
       '| start to ready, bundled model, empty data folder | 1.50 s | at most 2 s | yes | `latency` |',
     );
