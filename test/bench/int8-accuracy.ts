@@ -1,3 +1,4 @@
+import { UsageError } from './read-options.js';
 import { embedPhotos } from './real-vectors.js';
 import { cosine, knnAccuracy, type Labelled } from './knn.js';
 
@@ -30,9 +31,16 @@ export async function compareInt8(options: {
     return rows.map((vector, i) => ({ vector, label: names[i]!.split('/')[0]! }));
   };
   const ofClass = (all: readonly Labelled[]) => all.filter(({ label }) => label !== NO_CLASS);
+  // A tar may have its photos class by class.
+  const requireSome = (found: readonly Labelled[]): void => {
+    if (found.length === 0)
+      throw new UsageError(`there is no labelled photo among ${options.limit}: say more with --knn`);
+  };
   const accuracy = async (model: string): Promise<{ percent: number; asked: Labelled[] }> => {
     const asked = ofClass(await labelled(model, options.asked));
     const stored = ofClass(await labelled(model, options.stored));
+    requireSome(asked);
+    requireSome(stored);
     return { percent: 100 * knnAccuracy(stored, asked), asked };
   };
   const [fp32, int8] = [await accuracy(options.fp32), await accuracy(options.int8)];
