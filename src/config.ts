@@ -44,7 +44,7 @@ export const SETTINGS = {
   model: {
     meaning: "the default model's name; it is always loaded",
     range: 'name',
-    fallback: 'dino-vitt16-photos',
+    fallback: 'dino-vitmicro16-photos',
     schema: z.string().min(1),
   },
   precision: {

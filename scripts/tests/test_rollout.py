@@ -24,7 +24,7 @@ from dino_train.scenes import golden_scenes
 ROOT = Path(__file__).resolve().parents[2]
 DINO = ROOT / "dist" / "cli" / "dino.js"
 NODE = shutil.which("node")
-BUNDLED = ROOT / "models" / "dino-vitt16-photos"
+BUNDLED = ROOT / "models" / "dino-vitmicro16-photos"
 PHOTOS = ROOT.parent / "shared" / "data" / "ecssd-dev.tar"
 TOLERANCE = 1e-4
 

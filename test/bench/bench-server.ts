@@ -7,7 +7,7 @@ import { asNewFile } from './photos.js';
 import { UsageError } from './read-options.js';
 
 /** The folder of the model that the service brings along. */
-export const BUNDLED = 'models/dino-vitt16-photos';
+export const BUNDLED = 'models/dino-vitmicro16-photos';
 
 /** @throws UsageError when the folder holds no model */
 export async function readManifest(folder: string): Promise<Manifest> {

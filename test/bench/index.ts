@@ -17,7 +17,7 @@ The vectors are embeddings of photos by the bundled model, and their perturbatio
   --dimension N      elements per vector (default 384)
   --photos FILE[,..] tars of CLASS/NAME.jpg (default ../shared/data/caltech101-train-0.tar)
   --asked FILE       tar of the photos that are searched for (default ../shared/data/caltech101-val.tar)
-  --model DIR        folder of model.onnx and manifest.json (default models/dino-vitt16-photos)
+  --model DIR        folder of model.onnx and manifest.json (default models/dino-vitmicro16-photos)
   --limit N          embed so many photos of each (default 1500)
   --data DIR         keep the collections there; a run that was cut short goes on from them
   --leg SECONDS      stop building after so long, save, and say how far it came (default: never)
@@ -37,7 +37,7 @@ export async function run(args: string[]): Promise<void> {
       dimension: { type: 'string', default: '384' },
       photos: { type: 'string', default: '../shared/data/caltech101-train-0.tar' },
       asked: { type: 'string', default: '../shared/data/caltech101-val.tar' },
-      model: { type: 'string', default: 'models/dino-vitt16-photos' },
+      model: { type: 'string', default: 'models/dino-vitmicro16-photos' },
       limit: { type: 'string', default: '1500' },
       data: { type: 'string' },
       leg: { type: 'string' },

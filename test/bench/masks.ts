@@ -11,7 +11,7 @@ import { ScoreSheet, type Scores } from './masks-scores.js';
 const USAGE = `Usage: npm run bench -- masks [options]
 How well masks find the salient object, and what they cost: means over photos with pixel masks.
   --data FILE           tar of NAME.jpg and NAME.mask.png (default ../shared/data/ecssd-dev.tar)
-  --model DIR           folder of model.onnx and manifest.json (default models/dino-vitt16-photos)
+  --model DIR           folder of model.onnx and manifest.json (default models/dino-vitmicro16-photos)
   --size PX[,PX...]     longer side at which the model looks (default: the manifest's)
   --threshold T[,T...]  attention: share of it that is kept (default 0.6)
   --heads               score ways of choosing a head too
@@ -25,7 +25,7 @@ export async function run(args: string[]): Promise<void> {
     args,
     options: {
       data: { type: 'string', default: '../shared/data/ecssd-dev.tar' },
-      model: { type: 'string', default: 'models/dino-vitt16-photos' },
+      model: { type: 'string', default: 'models/dino-vitmicro16-photos' },
       size: { type: 'string' },
       threshold: { type: 'string', default: '0.6' },
       limit: { type: 'string', default: 'Infinity' },

@@ -13,7 +13,7 @@ What stands for a region of a photo in a search among embeddings of whole photos
 region's class. The queries are labelled photos pasted into a scene, so that the region is known.
   --stored FILE[,FILE]  tars of CLASS/NAME.jpg that are searched (default ../shared/data/caltech101-train-0.tar)
   --asked FILE          tar of the photos that are pasted (default ../shared/data/caltech101-val.tar)
-  --model DIR           folder of model.onnx and manifest.json (default models/dino-vitt16-photos)
+  --model DIR           folder of model.onnx and manifest.json (default models/dino-vitmicro16-photos)
   --size PX             longer side at which patches are looked at (default: the manifest's)
   --limit N             ask about so many photos, evenly taken (default 250)`;
 
@@ -41,7 +41,7 @@ export async function run(args: string[]): Promise<void> {
     options: {
       stored: { type: 'string', default: '../shared/data/caltech101-train-0.tar' },
       asked: { type: 'string', default: '../shared/data/caltech101-val.tar' },
-      model: { type: 'string', default: 'models/dino-vitt16-photos' },
+      model: { type: 'string', default: 'models/dino-vitmicro16-photos' },
       size: { type: 'string' },
       limit: { type: 'string', default: '250' },
       help: { type: 'boolean', default: false },

@@ -63,7 +63,7 @@ describe('dino models import', () => {
   });
 
   it('installs a folder of export_onnx.py as it is, with its card and log', async () => {
-    const source = join(MODELS, 'dino-vitt16-photos');
+    const source = join(MODELS, 'dino-vitmicro16-photos');
     const refused = await runDino(
       ['models', 'import', source, '--precision', 'int8', '--name', 'copy'],
       options,

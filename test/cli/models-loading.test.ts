@@ -30,12 +30,12 @@ describe('dino models load, unload and remove', () => {
     const rowOf = async (name: string) =>
       (await dino('models', 'list')).stdout.split('\n').find((line) => line.startsWith(name));
     expect(await rowOf('tiny')).toMatch(/^tiny +available /);
-    expect(await rowOf('dino-vitt16-photos')).toMatch(/\(default\) +ready .*Apache-2\.0/);
+    expect(await rowOf('dino-vitmicro16-photos')).toMatch(/\(default\) +ready .*Apache-2\.0/);
     expect((await dino('models', 'load', 'tiny')).stdout).toMatch(/^tiny: ready, [\d.]+ MB of memory\n$/);
     expect(await rowOf('tiny')).toMatch(/^tiny +ready /);
     expect(await dino('models', 'unload', 'tiny')).toMatchObject({ code: 0, stdout: 'tiny: available\n' });
     expect(await rowOf('tiny')).toMatch(/^tiny +available /);
-    const refused = await dino('models', 'unload', 'dino-vitt16-photos');
+    const refused = await dino('models', 'unload', 'dino-vitmicro16-photos');
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(/^dino: .*default model.*\n$/);
   });
@@ -51,7 +51,7 @@ describe('dino models load, unload and remove', () => {
   it('find installed models also where no server runs', async () => {
     const environment = { DINO_DATA_DIR: dataDir };
     const models = await runDinoJson(['models', 'list'], { cwd: root, environment });
-    expect((models as { id: string }[]).map(({ id }) => id)).toEqual(['dino-vitt16-photos', 'tiny']);
+    expect((models as { id: string }[]).map(({ id }) => id)).toEqual(['dino-vitmicro16-photos', 'tiny']);
     const { code, stdout } = await dino('embed', 'cat.jpg', '--model', 'tiny');
     expect([code, JSON.parse(stdout).model]).toEqual([0, 'tiny']);
   });

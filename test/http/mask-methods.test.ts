@@ -50,8 +50,7 @@ describe.each(METHODS)('POST /v1/masks with the method %s', (method, query) => {
     const rle = await masksOf(scene.bytes, options);
     expect(rle.status).toBe(200);
     expect(rle.body).toMatchObject({ method, width: 331, height: 247 });
-    // To `lost`, all of this model's keys here are alike.
-    expect(rle.body.masks.length > 0).toBe(method !== 'lost');
+    expect(rle.body.masks.length).toBeGreaterThan(0);
     const png = await masksOf(scene.bytes, { ...options, format: 'png' });
     const polygon = await masksOf(scene.bytes, { ...options, format: 'polygon' });
     const coco = await masksOf(scene.bytes, { ...options, format: 'coco' });

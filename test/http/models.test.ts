@@ -5,7 +5,7 @@ import { drawScene } from '../support/drawn-scenes.js';
 import { copyModel, installTiny } from '../support/installed-models.js';
 import { TestService } from '../support/test-service.js';
 
-const BUNDLED = 'dino-vitt16-photos';
+const BUNDLED = 'dino-vitmicro16-photos';
 
 let service: TestService;
 let photo: Uint8Array;

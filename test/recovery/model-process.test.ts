@@ -46,7 +46,7 @@ describe('the process of a model', () => {
     expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '1']);
     const { type, detail } = (await answer.json()) as { type: string; detail: string };
     expect(type).toBe('urn:dino:problem:not-ready');
-    expect(detail).toMatch(/^The process of the model dino-vitt16-photos ended \(SIGKILL\).* Try again/);
+    expect(detail).toMatch(/^The process of the model dino-vitmicro16-photos ended \(SIGKILL\).* Try again/);
     expect((await createClient({ url: server.url }).embed([photo])).vectors).toEqual(before);
     expect(childrenOf(server.pid)).not.toEqual([pid]);
     await server.stop();

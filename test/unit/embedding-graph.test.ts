@@ -8,7 +8,7 @@ import { manifestSchema } from '#dino/models/manifest.js';
 import { hashedPixels } from '../support/hashed-pixels.js';
 import { largestDifference } from './models/onnx/sessions.js';
 
-const folder = new URL('../../models/dino-vitt16-photos/', import.meta.url);
+const folder = new URL('../../models/dino-vitmicro16-photos/', import.meta.url);
 const manifest = manifestSchema.parse(JSON.parse(await readFile(new URL('manifest.json', folder), 'utf8')));
 const modelPath = new URL(manifest.file.path, folder).pathname;
 const { crop } = manifest.preprocessing;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { FeatureExtractor } from '#dino/inference/feature-extractor.js';
 import { manifestSchema } from '#dino/models/manifest.js';
 
-const folder = new URL('../../models/dino-vitt16-photos/', import.meta.url);
+const folder = new URL('../../models/dino-vitmicro16-photos/', import.meta.url);
 const manifest = manifestSchema.parse(JSON.parse(await readFile(new URL('manifest.json', folder), 'utf8')));
 
 function open(

@@ -5,7 +5,7 @@ import { OnDemandExtractor } from '#dino/inference/on-demand-extractor.js';
 import { Places } from '#dino/inference/places.js';
 import { manifestSchema } from '#dino/models/manifest.js';
 
-const folder = new URL('../../models/dino-vitt16-photos/', import.meta.url);
+const folder = new URL('../../models/dino-vitmicro16-photos/', import.meta.url);
 const manifest = manifestSchema.parse(JSON.parse(await readFile(new URL('manifest.json', folder), 'utf8')));
 
 let opened: FeatureExtractor[];

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     root = Path(__file__).resolve().parents[3]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", type=Path, default=root / "models" / "dino-vitt16-photos")
+    parser.add_argument("--model", type=Path, default=root / "models" / "dino-vitmicro16-photos")
     options = parser.parse_args(arguments)
     golden = root / "test" / "golden"
     pictures = sorted(path for path in golden.iterdir() if path.suffix in {".png", ".jpg"})

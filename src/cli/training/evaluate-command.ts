@@ -38,7 +38,7 @@ const EXAMPLES = `
 The first call makes a Python environment with PyTorch.
 
 Examples:
-  $ dino evaluate knn --model models/dino-vitt16-photos --data mine photos/train photos/val
+  $ dino evaluate knn --model models/dino-vitmicro16-photos --data mine photos/train photos/val
   $ dino evaluate linear --checkpoint runs/mine/checkpoint.pth --data mine photos/train photos/val
   $ dino evaluate segmentation --model data/models/dino-vits16 --data_path VOCdevkit/VOC2012
 `;

@@ -10,8 +10,9 @@ import {
 import type { PositionResampling } from './shared-positions.js';
 import { checkTensors } from './shared-tensors.js';
 
-/** Width, depth and heads by the authors' names (https://github.com/facebookresearch/dino/blob/main/vision_transformer.py). */
+/** Width, depth and heads by the names of scripts/train.py: `vit_micro` is ours, the others the authors' (https://github.com/facebookresearch/dino/blob/main/vision_transformer.py). */
 const VARIANTS = new Map([
+  ['vit_micro', { dim: 128, depth: 6, heads: 4 }],
   ['vit_tiny', { dim: 192, depth: 12, heads: 3 }],
   ['vit_small', { dim: 384, depth: 12, heads: 6 }],
   ['vit_base', { dim: 768, depth: 12, heads: 12 }],

@@ -6,7 +6,7 @@ import { embeddingSeconds, machineType } from '#dino/inference/embedding-speed.j
 import { choosePrecision, type PrecisionChoice } from '#dino/models/choose-precision.js';
 
 const bundled = new URL('../../../models/', import.meta.url).pathname;
-const MODEL = 'dino-vitt16-photos';
+const MODEL = 'dino-vitmicro16-photos';
 
 let folder: string;
 beforeEach(async () => {

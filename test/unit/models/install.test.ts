@@ -16,7 +16,7 @@ let modelsFolder: string;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'dino-install-test-'));
   modelsFolder = join(root, 'data/models');
-  await mkdir(join(root, 'bundled/dino-vitt16-photos'), { recursive: true });
+  await mkdir(join(root, 'bundled/dino-vitmicro16-photos'), { recursive: true });
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -109,7 +109,7 @@ describe('installing a model', () => {
     expect(await readdir(modelsFolder)).toEqual(['mine']);
   });
 
-  it.each(['dino-vitt16-photos'])("does not take the name of the service's own %s", async (name) => {
+  it.each(['dino-vitmicro16-photos'])("does not take the name of the service's own %s", async (name) => {
     await expect(checkName(place({ name, replace: true }))).rejects.toThrow(/another name with --name\.$/);
   });
 

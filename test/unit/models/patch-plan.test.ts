@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { readManifest } from '#dino/models/model-folder.js';
 import { planPatches } from '#dino/models/patch-plan.js';
 
-const manifest = await readManifest(new URL('../../../models/dino-vitt16-photos', import.meta.url).pathname);
+const manifest = await readManifest(
+  new URL('../../../models/dino-vitmicro16-photos', import.meta.url).pathname,
+);
 const fixed = {
   ...manifest,
   name: 'fixed',

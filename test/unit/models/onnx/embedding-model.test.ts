@@ -19,7 +19,7 @@ import { temporaryFolder } from './temporary-folder.js';
 /** Largest difference of an embedding's element, of about 1, to what the whole graph gives. */
 const TOLERANCE = 2e-5;
 const checkpoints = new URL('../../../golden/checkpoints/', import.meta.url).pathname;
-const bundled = new URL('../../../../models/dino-vitt16-photos/model.onnx', import.meta.url).pathname;
+const bundled = new URL('../../../../models/dino-vitmicro16-photos/model.onnx', import.meta.url).pathname;
 
 async function written(checkpoint: string, precision: Precision = 'fp32', externalDataAbove?: number) {
   const opened = await openCheckpoint(join(checkpoints, checkpoint));

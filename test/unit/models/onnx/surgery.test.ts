@@ -190,9 +190,9 @@ describe('an ONNX file of our own', () => {
   });
 
   it('is the bundled model, too', async () => {
-    const bundled = new URL('../../../../models/dino-vitt16-photos/model.onnx', import.meta.url).pathname;
+    const bundled = new URL('../../../../models/dino-vitmicro16-photos/model.onnx', import.meta.url).pathname;
     const model = await importOnnx(bundled);
-    expect(model).toMatchObject({ patchSize: 16, embedDim: 192, depth: 12, heads: 3, outputs: FEATURES });
+    expect(model).toMatchObject({ patchSize: 16, embedDim: 128, depth: 6, heads: 4, outputs: FEATURES });
   });
 });
 
