@@ -21,6 +21,7 @@ interface ImportFlags extends ConnectionOptions {
   readonly concurrency: number;
   readonly objects?: ObjectSetting['method'];
   readonly maxObjects?: number;
+  readonly onDuplicate: 'keep' | 'skip';
   readonly measure: boolean;
   readonly json?: boolean;
 }
@@ -51,6 +52,11 @@ export function addImportCommand(program: Command): void {
       ]),
     )
     .option('--max-objects <n>', 'objects kept of each image; default 3', integer(1, 10))
+    .addOption(
+      new Option('--on-duplicate <choice>', 'an image whose content the collection has under another id')
+        .choices(['keep', 'skip'])
+        .default('keep'),
+    )
     .option('--no-measure', 'leave out the share of nearest neighbours of the same class')
     .option('--json', 'print the summary as JSON');
   addConnectionOptions(command)
@@ -65,6 +71,7 @@ A photo's id is its path in the folder, and its folder's name is its class; in a
 Examples:
   $ dino import ~/photos --collection holiday
   $ dino import shard-*.tar --collection caltech --label-field label
+  $ dino import ~/photos --collection holiday --on-duplicate skip
   $ dino import photos.csv --collection holiday
   $ dino import vectors.parquet --collection elsewhere --model dino-vits16
 `;
@@ -90,6 +97,7 @@ async function runImport(paths: readonly string[], flags: ImportFlags): Promise<
         labelField: flags.labelField,
         batchSize: flags.batch,
         objects,
+        onDuplicate: flags.onDuplicate,
         concurrency: flags.concurrency,
         tally,
         onProgress: (images, weight) => progress.advance(images, weight),

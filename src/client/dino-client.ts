@@ -29,6 +29,7 @@ import type {
   ImageBytes,
   ImageSource,
   ImageToStore,
+  BatchOptions,
   PutOptions,
   ListOptions,
   MaskOptions,
@@ -231,14 +232,15 @@ export class DinoClient {
   async putImages(
     collection: string,
     images: readonly ImageToStore[],
-    { objects }: PutOptions = {},
+    { objects, onDuplicate }: BatchOptions = {},
   ): Promise<BatchResult[]> {
     const items = JSON.stringify(images.map(({ id, metadata }) => ({ id, metadata })));
     const form = formBody(
       images.map(({ image }) => image),
       { items },
     );
-    const request = { params: { path: { collection }, query: inQuery(objects) }, ...form };
+    const query = { ...inQuery(objects), onDuplicate };
+    const request = { params: { path: { collection }, query }, ...form };
     return (await this.#call(() => this.#api.POST('/v1/collections/{collection}/images', request))).data
       .results;
   }

@@ -133,6 +133,11 @@ export interface PutOptions {
   readonly objects?: ObjectSetting;
 }
 
+export interface BatchOptions extends PutOptions {
+  /** `skip`: an image under a new id is not stored where its content is in the collection. Default `keep`. */
+  readonly onDuplicate?: 'keep' | 'skip';
+}
+
 export interface ImageToStore {
   readonly image: ImageBytes;
   /** Default: the SHA-256 of the image. */

@@ -856,8 +856,13 @@ export interface components {
         BatchResult: {
             /** @description Null where the item failed before it had one. */
             id: string | null;
-            /** @enum {string} */
-            status: "created" | "replaced" | "unchanged" | "failed";
+            /**
+             * @description `duplicate`: not stored, because of `onDuplicate: "skip"`.
+             * @enum {string}
+             */
+            status: "created" | "replaced" | "unchanged" | "duplicate" | "failed";
+            /** @description The image that has the same content, where the status is `duplicate`. */
+            duplicateOf?: string;
             /** @description Why it failed. */
             error?: components["schemas"]["Problem"];
         };
@@ -865,6 +870,11 @@ export interface components {
             /** @description One for each item, in order. */
             results: components["schemas"]["BatchResult"][];
         };
+        /**
+         * @description What becomes of a new id whose content the collection has under another one.
+         * @enum {string}
+         */
+        DuplicateChoiceName: "keep" | "skip";
         /** @description Options of a batch sent as multipart files. */
         BatchOptions: {
             /** @description Finds the image's objects by this method and stores them with it, so that a search can find them. */
@@ -876,6 +886,8 @@ export interface components {
             maxObjects?: number;
             /** @description JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
             items?: string;
+            /** @description `skip`: an image under a new id is not stored where its content is in the collection. Default `keep`. */
+            onDuplicate?: components["schemas"]["DuplicateChoiceName"];
         };
         /** @description An image that a collection holds. */
         StoredImageReference: {
@@ -901,6 +913,8 @@ export interface components {
         };
         BatchRequest: {
             images: components["schemas"]["BatchItem"][];
+            /** @description `skip`: an image under a new id is not stored where its content is in the collection. Default `keep`. */
+            onDuplicate?: components["schemas"]["DuplicateChoiceName"];
             /** @description For all of them; default: their objects are not looked for. */
             objects?: components["schemas"]["ObjectSettingRequest"];
         };
@@ -2432,6 +2446,8 @@ export interface operations {
                 maxObjects?: number;
                 /** @description JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
                 items?: string;
+                /** @description `skip`: an image under a new id is not stored where its content is in the collection. Default `keep`. */
+                onDuplicate?: components["schemas"]["DuplicateChoiceName"];
             };
             header?: {
                 /** @description RFC 9218. u=0 to u=3 (the default) go before u=4 to u=7, which are for imports and the like: those wait while others are served, but get one turn in nine whatever happens. A value that cannot be read is ignored. */

@@ -142,7 +142,23 @@ export interface NewImage {
 /** Fields to set, null to remove. */
 export type MetadataPatch = Readonly<Record<string, MetadataValue | null>>;
 
-export type PutOutcome = 'created' | 'replaced' | 'unchanged';
+/** `duplicate`: not stored, because its content is in the collection under another id; only where that was asked for. */
+export type PutOutcome = 'created' | 'replaced' | 'unchanged' | 'duplicate';
+
+/** What becomes of a new id whose content the collection has under another one. */
+export const DUPLICATE_CHOICES = ['keep', 'skip'] as const;
+export type DuplicateChoice = (typeof DUPLICATE_CHOICES)[number];
+
+export interface PutOptions {
+  /** `keep`: it is stored like any other. `skip`: it is not stored. An id that is there is stored as ever. Default `keep`. */
+  readonly onDuplicate?: DuplicateChoice;
+}
+
+/** Content that a collection has, and the first id in order that has it. */
+export interface KnownContent {
+  readonly contentHash: string;
+  readonly id: string;
+}
 
 export interface Picture {
   readonly bytes: Uint8Array;
@@ -404,11 +420,13 @@ export interface CollectionStore {
    * `unchanged`: same content, metadata and setting of objects were there already. Objects are a conflict during a
    * re-embedding.
    */
-  putImages(collection: string, images: readonly NewImage[]): Promise<PutOutcome[]>;
+  putImages(collection: string, images: readonly NewImage[], options?: PutOptions): Promise<PutOutcome[]>;
   /** @throws not-found */
   getImage(collection: string, id: string, options?: ImageOptions): Promise<FoundImage>;
   /** The ones of `ids` that are there, in no order. For upserts that can skip what did not change. */
   findImages(collection: string, ids: readonly string[]): Promise<StoredImage[]>;
+  /** Those of the contents (SHA-256, lower-case hex) that an image of the collection has, in no order. @throws not-found */
+  findContents(collection: string, contentHashes: readonly string[]): Promise<KnownContent[]>;
   /** The original bytes. @throws not-found */
   getContent(collection: string, id: string): Promise<Picture>;
   /** @throws not-found */

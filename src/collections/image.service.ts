@@ -14,6 +14,7 @@ import type {
   ListQuery,
   MetadataPatch,
   NewImage,
+  PutOptions,
   Picture,
   PutOutcome,
   StoredImage,
@@ -35,7 +36,12 @@ export interface ImageToPut {
 }
 
 export type PutResult =
-  | { readonly id: string; readonly status: PutOutcome }
+  | {
+      readonly id: string;
+      readonly status: PutOutcome;
+      /** Where the status is `duplicate`: the image that has the same content. */
+      readonly duplicateOf?: string;
+    }
   | { readonly id: string | null; readonly error: DinoError };
 
 /** Images in collections: embedded on the way in, kept with their vector, metadata and thumbnail. */
@@ -69,10 +75,12 @@ export class ImageService {
     collection: string,
     image: ImageToPut & { id: string },
     caller?: Caller,
-  ): Promise<{ status: PutOutcome; image: StoredImage }> {
-    const [result] = await this.putMany(collection, [image], caller);
+  ): Promise<{ status: Exclude<PutOutcome, 'duplicate'>; image: StoredImage }> {
+    const [result] = await this.putMany(collection, [image], { caller });
     if ('error' in result!) throw result.error;
-    return { status: result!.status, image: await this.#store.getImage(collection, image.id) };
+    // Nobody has asked for duplicates to be skipped.
+    const status = result!.status as Exclude<PutOutcome, 'duplicate'>;
+    return { status, image: await this.#store.getImage(collection, image.id) };
   }
 
   /**
@@ -81,14 +89,18 @@ export class ImageService {
    * @returns one result per image, in order
    * @throws DinoError when the collection is not there or the service is overloaded; then nothing has changed
    */
-  putMany(collection: string, images: readonly ImageToPut[], caller?: Caller): Promise<PutResult[]> {
-    return againAfterChange(() => this.#putMany(collection, images, caller));
+  putMany(
+    collection: string,
+    images: readonly ImageToPut[],
+    options: PutOptions & { caller?: Caller } = {},
+  ): Promise<PutResult[]> {
+    return againAfterChange(() => this.#putMany(collection, images, options));
   }
 
   async #putMany(
     collectionName: string,
     images: readonly ImageToPut[],
-    caller?: Caller,
+    options: PutOptions & { caller?: Caller },
   ): Promise<PutResult[]> {
     const { collection, model } = await this.#collections.getWithModel(collectionName);
     const prepared = await Promise.all(images.map(prepare));
@@ -104,7 +116,17 @@ export class ImageService {
     const changed = [...firstUse.values()].filter(
       (image) => !isStored(image, present.get(image.id), collection),
     );
-    const outcomes = await this.#makeAndWrite({ collection, model }, changed, caller);
+    const duplicates = await this.#findDuplicates(collection.name, changed, present, options);
+    const outcomes = await this.#makeAndWrite(
+      { collection, model },
+      changed.filter(({ id }) => !duplicates.has(id)),
+      options,
+    );
+    for (const [id, duplicateOf] of duplicates) {
+      const first = outcomes.get(duplicateOf);
+      const isLost = first !== undefined && 'error' in first;
+      outcomes.set(id, isLost ? { id, error: first.error } : { id, status: 'duplicate', duplicateOf });
+    }
     return prepared.map((image) => {
       if ('error' in image) return image;
       const first = firstUse.get(image.id)!;
@@ -138,11 +160,31 @@ export class ImageService {
     return this.#store.deleteImage(collection, id);
   }
 
+  /** Where duplicates are skipped: the new images whose content is there, or comes before in the batch, and under which id. */
+  async #findDuplicates(
+    collection: string,
+    images: readonly PreparedImage[],
+    present: ReadonlyMap<string, StoredImage>,
+    { onDuplicate }: PutOptions,
+  ): Promise<Map<string, string>> {
+    const duplicates = new Map<string, string>();
+    if (onDuplicate !== 'skip') return duplicates;
+    const hashes = images.map(({ contentHash }) => contentHash);
+    const known = await this.#store.findContents(collection, hashes);
+    const owners = new Map(known.map(({ contentHash, id }) => [contentHash, id]));
+    for (const { id, contentHash } of images) {
+      const owner = owners.get(contentHash);
+      if (owner === undefined) owners.set(contentHash, id);
+      else if (!present.has(id)) duplicates.set(id, owner);
+    }
+    return duplicates;
+  }
+
   /** What became of each image, by id. */
   async #makeAndWrite(
     place: Place,
     images: readonly PreparedImage[],
-    caller: Caller | undefined,
+    { caller, onDuplicate }: PutOptions & { caller?: Caller },
   ): Promise<Map<string, PutResult>> {
     if (images.length === 0) return new Map();
     const made = await place.model.extractor.withPlaces(images.length, () =>
@@ -153,8 +195,15 @@ export class ImageService {
     for (const [i, image] of made.entries())
       whole.push(await this.#addObjects(image, images[i]!, place, caller));
     const good = whole.filter((image): image is NewImage => !(image instanceof DinoError));
-    const written = good.length === 0 ? [] : await this.#store.putImages(place.collection.name, good);
-    const results = new Map<string, PutResult>(good.map(({ id }, i) => [id, { id, status: written[i]! }]));
+    const { name } = place.collection;
+    const written = good.length === 0 ? [] : await this.#store.putImages(name, good, { onDuplicate });
+    const results = new Map<string, PutResult>();
+    for (const [i, { id, contentHash }] of good.entries()) {
+      const status = written[i]!;
+      // Stored by another request since it was looked for.
+      const found = status === 'duplicate' ? await this.#store.findContents(name, [contentHash]) : [];
+      results.set(id, { id, status, ...(found.length > 0 && { duplicateOf: found[0]!.id }) });
+    }
     whole.forEach((image, i) => {
       const { id } = images[i]!;
       if (image instanceof DinoError) results.set(id, { id, error: image });

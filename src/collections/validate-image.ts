@@ -1,5 +1,6 @@
 import { isPlainObject, isPlainText, isWellFormed, checkInteger, refuse, show } from './input-checks.js';
-import type { NewImage } from './collection-store.js';
+import { DUPLICATE_CHOICES } from './collection-store.js';
+import type { DuplicateChoice, NewImage } from './collection-store.js';
 import { validateNewObjects } from './validate-objects.js';
 
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -33,6 +34,12 @@ export function validateImageId(id: unknown): string {
   if (!isPlainText(id))
     refuse(`An image's id must be Unicode without control characters, but it is ${show(id)}.`);
   return id;
+}
+
+/** @returns `keep` where nothing is said @throws invalid-request */
+export function validateDuplicateChoice(choice: unknown = 'keep'): DuplicateChoice {
+  if (DUPLICATE_CHOICES.includes(choice as DuplicateChoice)) return choice as DuplicateChoice;
+  refuse(`onDuplicate is ${show(choice)}; it may be ${DUPLICATE_CHOICES.join(' or ')}.`);
 }
 
 /** What a patch does to each field it names: JSON text to set, null to remove. */

@@ -57,6 +57,33 @@ describe('dino import of a folder, with no server', () => {
     expect(results).toHaveLength(23);
   });
 
+  it('leaves out what is there under another path when that is asked for, and names both', async () => {
+    await writeInto(photos, 'copies/again.jpg', scenes[5]!.bytes);
+    const args = ['import', 'photos', '-c', 'scenes', '--no-measure', '--on-duplicate', 'skip'];
+    for (let run = 0; run < 2; run++) {
+      expect(await runDinoJson(args, options)).toMatchObject({
+        stored: 0,
+        unchanged: 24,
+        duplicates: 1,
+        skippedDuplicates: [{ source: expect.stringContaining('again.jpg'), duplicateOf: ids[5] }],
+      });
+    }
+    const { stdout } = await runDino(args, options);
+    expect(stdout).toMatch(new RegExp(`^duplicate: .*again.jpg: the same as ${ids[5]}$`, 'm'));
+    expect(stdout).toMatch(/ 24 unchanged, 1 duplicates, 0 failed/);
+    await rm(join(photos, 'copies'), { recursive: true });
+    // In one import, the one that is stored first stays.
+    const twice = ['twice/a.jpg', 'twice/b.jpg'];
+    for (const path of twice) await writeInto(root, path, scenes[0]!.bytes);
+    const both = ['import', 'twice', '-c', 'twice', '--no-measure', '--on-duplicate', 'skip', '--batch', '1'];
+    expect(await runDinoJson(both, options)).toMatchObject({ stored: 1, duplicates: 1 });
+    expect(await runDinoJson(['import', 'twice', '-c', 'twice', '--no-measure'], options)).toMatchObject({
+      stored: 1,
+      unchanged: 1,
+      duplicates: 0,
+    });
+  });
+
   it('replaces what has changed and adds what is new', async () => {
     const other = await drawScene({ className: 'ring-on-noise', seed: 99, width: 128, height: 96 });
     await writeInto(photos, ids[3]!, other.bytes);

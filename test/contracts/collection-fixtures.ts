@@ -15,6 +15,11 @@ export interface StoreUnderTest {
   reopen(): Promise<void>;
   /** Resolves when derived data is complete. */
   settle(): Promise<void>;
+  /** Makes a snapshot while the store goes on. */
+  snapshot(): Promise<{
+    /** What it holds, restored as a store of its own, which the caller closes. */
+    open(): Promise<CollectionStore>;
+  }>;
   /** Closes the store and removes its data. */
   dispose(): Promise<void>;
 }

@@ -80,6 +80,36 @@ export function describeContent(openStore: OpenStore): void {
       }
     });
 
+    it('of a new id can be left out where its content is in the collection', async () => {
+      const name = await newCollection(under);
+      const { store } = under;
+      const [a, b] = [image('a', [1, 0, 0, 0]), image('b', [0, 1, 0, 0])];
+      const sameAs = (id: string, { content, contentHash }: typeof a) => ({
+        ...image(id, [1, 1, 0, 0]),
+        content,
+        contentHash,
+      });
+      const skip = { onDuplicate: 'skip' } as const;
+      await store.putImages(name, [a]);
+      expect(await store.putImages(name, [sameAs('c', a), b, sameAs('d', b)], skip)).toEqual([
+        'duplicate',
+        'created',
+        'duplicate',
+      ]);
+      expect((await store.getCollection(name)).count).toBe(2);
+      // One that is there is stored as ever, and nothing is left out where nobody asked for it.
+      expect(await store.putImages(name, [a, sameAs('b', a)], skip)).toEqual(['unchanged', 'replaced']);
+      expect(await store.putImages(name, [sameAs('c', a)])).toEqual(['created']);
+      const known = await store.findContents(name, [a.contentHash, b.contentHash, a.contentHash]);
+      expect(known).toEqual([{ contentHash: a.contentHash, id: 'a' }]);
+      const other = await newCollection(under);
+      expect(await store.putImages(other, [sameAs('c', a)], skip)).toEqual(['created']);
+      await expect(store.putImages(name, [a], { onDuplicate: 'odd' as 'skip' })).rejects.toMatchObject({
+        code: 'invalid-request',
+        message: expect.stringContaining('onDuplicate'),
+      });
+    });
+
     it('follows an alteration from then on; storing the same again brings back what was not kept', async () => {
       const name = await newCollection(under);
       const { store } = under;

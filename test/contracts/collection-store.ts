@@ -11,6 +11,7 @@ import { describeListing } from './collection-store-listing.js';
 import { describeObjects } from './collection-store-objects.js';
 import { describeReembedding } from './collection-store-reembedding.js';
 import { describeSearch } from './collection-store-search.js';
+import { describeSnapshots } from './collection-store-snapshots.js';
 import { describeShaping } from './collection-store-shaping.js';
 
 /**
@@ -32,5 +33,6 @@ export function describeCollectionStore(name: string, openStore: OpenStore): voi
     describeReembedding(openStore);
     describeDuplicates(openStore);
     describeObjects(openStore);
+    describeSnapshots(openStore);
   });
 }

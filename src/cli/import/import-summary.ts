@@ -20,17 +20,20 @@ export function printSummary(outcome: ImportOutcome, asJson: boolean): void {
 }
 
 function toJson({ collection, created, tally, seconds, neighbours }: ImportOutcome): object {
-  const { stored, replaced, unchanged, failed, skipped, failures, skippedKinds, leftOutFields } = tally;
+  const { stored, replaced, unchanged, duplicates, failed, skipped, failures, skippedKinds, leftOutFields } =
+    tally;
   return {
     collection,
     created,
     stored,
     replaced,
     unchanged,
+    duplicates,
     failed,
     skipped,
     seconds: Number(seconds.toFixed(3)),
     failures,
+    skippedDuplicates: tally.skippedDuplicates,
     skippedByExtension: Object.fromEntries(skippedKinds),
     leftOutFields: Object.fromEntries(leftOutFields),
     nearestNeighbour: neighbours === undefined ? null : { ...neighbours, share: shareOf(neighbours) },
@@ -41,6 +44,10 @@ function toText({ collection, tally, seconds, neighbours }: ImportOutcome): stri
   const { stored, replaced, unchanged, failed, skipped, failures, skippedKinds, leftOutFields } = tally;
   const lines: string[] = [];
   for (const { source, reason } of failures.slice(0, MAX_LISTED)) lines.push(`failed: ${source}: ${reason}`);
+  for (const { source, duplicateOf } of tally.skippedDuplicates.slice(0, MAX_LISTED))
+    lines.push(`duplicate: ${source}: the same as ${duplicateOf}`);
+  if (tally.duplicates > MAX_LISTED)
+    lines.push(`duplicate: ${tally.duplicates - Math.min(MAX_LISTED, tally.skippedDuplicates.length)} more`);
   if (failed > MAX_LISTED) lines.push(`failed: ${failed - Math.min(MAX_LISTED, failures.length)} more`);
   for (const [field, images] of leftOutFields) {
     lines.push(
@@ -51,8 +58,9 @@ function toText({ collection, tally, seconds, neighbours }: ImportOutcome): stri
     ([extension, files]) => `${files} ${extension === '' ? 'without extension' : `.${extension}`}`,
   );
   const others = skipped === 0 ? '' : ` other files (${kinds.join(', ')})`;
+  const same = tally.duplicates === 0 ? '' : ` ${tally.duplicates} duplicates,`;
   lines.push(
-    `${collection}: ${stored} stored, ${replaced} replaced, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped${others}; ` +
+    `${collection}: ${stored} stored, ${replaced} replaced, ${unchanged} unchanged,${same} ${failed} failed, ${skipped} skipped${others}; ` +
       `${seconds.toFixed(1)} s, ${(tally.images / Math.max(seconds, 1e-3)).toFixed(1)} images/s`,
   );
   if (neighbours !== undefined) {

@@ -15,6 +15,8 @@ export interface ImportOptions {
   readonly batchSize: number | undefined;
   /** How objects are found; undefined: they are not looked for. */
   readonly objects: ObjectSetting | undefined;
+  /** What becomes of an image whose content the collection has under another id. */
+  readonly onDuplicate: 'keep' | 'skip';
   /** Requests at a time. */
   readonly concurrency: number;
   /** Counted up while the import goes on, so that what was done is known where it fails midway. */
@@ -49,7 +51,7 @@ export async function importEntries(
       const result = results[index]!;
       tally.add(source, result);
       tally.leaveOut(leftOut);
-      if (result.status !== 'failed' && Object.hasOwn(metadata, labelField)) tally.labelled += 1;
+      if (!['failed', 'duplicate'].includes(result.status) && Object.hasOwn(metadata, labelField)) tally.labelled += 1;
     });
     options.onProgress(
       batch.length,
@@ -127,7 +129,7 @@ async function putBatch(options: ImportOptions, batch: readonly FoundItem[]): Pr
 
 /** @param batch all of one kind */
 function put(
-  { client, collection, objects }: ImportOptions,
+  { client, collection, objects, onDuplicate }: ImportOptions,
   batch: readonly FoundItem[],
 ): Promise<BatchResult[]> {
   if (batch[0]!.kind === 'vector') return client.putVectors(collection, batch as readonly FoundVector[]);
@@ -136,5 +138,5 @@ function put(
     image: bytes,
     metadata,
   }));
-  return client.putImages(collection, images, { objects });
+  return client.putImages(collection, images, { objects, onDuplicate });
 }

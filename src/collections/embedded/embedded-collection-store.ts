@@ -15,6 +15,7 @@ import type {
   FoundImage,
   ImageOptions,
   ImagePage,
+  KnownContent,
   ListQuery,
   MetadataPatch,
   ModelIdentity,
@@ -22,6 +23,7 @@ import type {
   NextVector,
   PendingImage,
   Picture,
+  PutOptions,
   PutOutcome,
   ReembeddingProgress,
   SearchAnswer,
@@ -38,7 +40,7 @@ import {
   validateNextVector,
   validateSettings,
 } from '../validate-collection.js';
-import { encodePatch, validateImageId, validateNewImage } from '../validate-image.js';
+import { encodePatch, validateDuplicateChoice, validateImageId, validateNewImage } from '../validate-image.js';
 import { validateFilter } from '../validate-filter.js';
 import {
   validateDuplicateQuery,
@@ -204,8 +206,13 @@ export class EmbeddedCollectionStore implements CollectionStore {
     return this.thread.call('deleteCollection', [validateCollectionName(name)]);
   }
 
-  async putImages(collection: string, images: readonly NewImage[]): Promise<PutOutcome[]> {
+  async putImages(
+    collection: string,
+    images: readonly NewImage[],
+    options: PutOptions = {},
+  ): Promise<PutOutcome[]> {
     const name = validateCollectionName(collection);
+    const onDuplicate = validateDuplicateChoice(options.onDuplicate);
     // Copied tightly and handed over: sending a view would copy the whole buffer behind it.
     const records = images.map(validateNewImage).map((image) => ({
       ...image,
@@ -222,7 +229,7 @@ export class EmbeddedCollectionStore implements CollectionStore {
         (array) => (array === undefined ? [] : [array.buffer]),
       ),
     );
-    return this.thread.call('putImages', [name, records], buffers);
+    return this.thread.call('putImages', [name, records, { onDuplicate }], buffers);
   }
 
   async getImage(collection: string, id: string, options: ImageOptions = {}): Promise<FoundImage> {
@@ -236,6 +243,10 @@ export class EmbeddedCollectionStore implements CollectionStore {
 
   async findImages(collection: string, ids: readonly string[]): Promise<StoredImage[]> {
     return this.thread.call('findImages', [validateCollectionName(collection), ids.map(validateImageId)]);
+  }
+
+  async findContents(collection: string, contentHashes: readonly string[]): Promise<KnownContent[]> {
+    return this.thread.call('findContents', [validateCollectionName(collection), [...contentHashes]]);
   }
 
   async getContent(collection: string, id: string): Promise<Picture> {

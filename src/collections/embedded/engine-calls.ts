@@ -49,6 +49,7 @@ export const QUICK: ReadonlySet<EngineOperation> = new Set<EngineOperation>([
   'listCollections',
   'getImage',
   'findImages',
+  'findContents',
   'getVectors',
   'getAlias',
   'listAliases',

@@ -15,11 +15,13 @@ import type {
   FoundImage,
   ImageOptions,
   ImagePage,
+  KnownContent,
   ListQuery,
   ModelIdentity,
   NextVector,
   PendingImage,
   Picture,
+  PutOptions,
   PutOutcome,
   ReembeddingProgress,
   SearchHit,
@@ -71,7 +73,7 @@ export interface EngineOptions {
 }
 
 /** A call of `putImages` that is about to be made. */
-export type PutCall = readonly [collection: string, images: readonly ImageRecord[]];
+export type PutCall = readonly [collection: string, images: readonly ImageRecord[], options?: PutOptions];
 
 /** Longest stretch of work on graphs between two requests. */
 const UPKEEP_SLICE_MS = 20;
@@ -295,7 +297,7 @@ export class Engine {
     }
   }
 
-  putImages(name: string, images: readonly ImageRecord[]): PutOutcome[] {
+  putImages(name: string, images: readonly ImageRecord[], options: PutOptions = {}): PutOutcome[] {
     const open = this.get(name);
     const { row, index } = open;
     refuseDuplicates(images);
@@ -307,7 +309,7 @@ export class Engine {
     this.group.reserve(index.vectors, records.length);
     const objects = records.reduce((sum, image) => sum + (image.objects?.found.length ?? 0), 0);
     if (objects > 0) this.group.reserve(open.objects.index.vectors, objects);
-    const changes = this.catalog.putImages(row, records, this.clock().toISOString());
+    const changes = this.catalog.putImages(row, records, { ...options, now: this.clock().toISOString() });
     for (const { replacedContent } of changes) this.contents.released(replacedContent);
     this.group.afterCommit(() =>
       changes.forEach(({ label, replacedLabel }, i) => {
@@ -331,6 +333,14 @@ export class Engine {
   findImages(name: string, ids: readonly string[]): StoredImage[] {
     const { row } = this.get(name);
     return [...new Set(ids)].flatMap((id) => this.catalog.findImage(row.row, id) ?? []);
+  }
+
+  findContents(name: string, contentHashes: readonly string[]): KnownContent[] {
+    const { row } = this.get(name).row;
+    return [...new Set(contentHashes)].flatMap((contentHash) => {
+      const id = this.catalog.contents.findOwner(row, contentHash);
+      return id === undefined ? [] : [{ contentHash, id }];
+    });
   }
 
   /** The original's row; its bytes are for `readContent` to find and to check. */

@@ -4,6 +4,7 @@ import type {
   AlterableSettings,
   CollectionSettings,
   Picture,
+  PutOptions,
   PutOutcome,
   StoredImage,
 } from '../collection-store.js';
@@ -153,14 +154,19 @@ export class SqliteCatalog {
 
   /**
    * @param images with vectors of unit length and no id twice
+   * @param options.now ISO 8601, UTC
    * @returns one change per image, in order
    * @throws conflict when the collection's labels are used up
    */
-  putImages(collection: CollectionRow, images: readonly ImageRecord[], now: string): PutChange[] {
+  putImages(
+    collection: CollectionRow,
+    images: readonly ImageRecord[],
+    options: PutOptions & { readonly now: string },
+  ): PutChange[] {
     return this.write(() => {
       let label = this.nextLabel(collection.row);
       const changes = images.map((image) => {
-        const change = this.putImage(collection, image, label, now);
+        const change = this.putImage(collection, image, label, options);
         if (change.label !== undefined) label += 1 + (image.objects?.found.length ?? 0);
         return change;
       });
@@ -175,10 +181,22 @@ export class SqliteCatalog {
     });
   }
 
-  private putImage(collection: CollectionRow, image: ImageRecord, label: number, now: string): PutChange {
+  private putImage(
+    collection: CollectionRow,
+    image: ImageRecord,
+    label: number,
+    { now, onDuplicate }: PutOptions & { readonly now: string },
+  ): PutChange {
     const before = this.prepare(
       `SELECT row, label, ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`,
     ).get(collection.row, image.id) as (ImageRow & { label: number }) | undefined;
+    if (
+      before === undefined &&
+      onDuplicate === 'skip' &&
+      this.contents.findOwner(collection.row, image.contentHash) !== undefined
+    ) {
+      return { outcome: 'duplicate' };
+    }
     const original = collection.content === 'original' ? image.content : undefined;
     const thumbnail = collection.thumbnails ? image.thumbnail : undefined;
     if (

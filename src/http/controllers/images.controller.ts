@@ -110,7 +110,8 @@ export class ImagesController extends Controller {
       body === undefined ? await this.#fromFiles(request, query.items) : await this.#fromJson(body);
     const objects = body?.objects ?? objectSetting(query);
     const asked = images.map((image) => ({ ...image, objects: objects && validateObjectSetting(objects) }));
-    const results = await this.#service.putMany(collection, asked, request.caller);
+    const onDuplicate = body === undefined ? query.onDuplicate : body.onDuplicate;
+    const results = await this.#service.putMany(collection, asked, { caller: request.caller, onDuplicate });
     return { results: results.map((result) => toBatchResult(result, request.id)) };
   }
 
@@ -244,5 +245,5 @@ export class ImagesController extends Controller {
 export function toBatchResult(result: PutResult, requestId: string): BatchResult {
   if ('error' in result)
     return { id: result.id, status: 'failed', error: toProblem(result.error, requestId) };
-  return { id: result.id, status: result.status };
+  return result;
 }

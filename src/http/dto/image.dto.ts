@@ -123,9 +123,14 @@ export interface BatchItem {
   metadata?: Metadata;
 }
 
+/** What becomes of a new id whose content the collection has under another one. */
+export type DuplicateChoiceName = 'keep' | 'skip';
+
 export interface BatchRequest {
   /** @minItems 1 */
   images: BatchItem[];
+  /** `skip`: an image under a new id is not stored where its content is in the collection. Default `keep`. */
+  onDuplicate?: DuplicateChoiceName;
   /** For all of them; default: their objects are not looked for. */
   objects?: ObjectSettingRequest;
 }
@@ -134,12 +139,17 @@ export interface BatchRequest {
 export interface BatchOptions extends ObjectOptions {
   /** JSON text: a list of `{"id"?, "metadata"?}`, one for each file in the files' order. */
   items?: string;
+  /** `skip`: an image under a new id is not stored where its content is in the collection. Default `keep`. */
+  onDuplicate?: DuplicateChoiceName;
 }
 
 export interface BatchResult {
   /** Null where the item failed before it had one. */
   id: string | null;
-  status: 'created' | 'replaced' | 'unchanged' | 'failed';
+  /** `duplicate`: not stored, because of `onDuplicate: "skip"`. */
+  status: 'created' | 'replaced' | 'unchanged' | 'duplicate' | 'failed';
+  /** The image that has the same content, where the status is `duplicate`. */
+  duplicateOf?: string;
   /** Why it failed. */
   error?: Problem;
 }

@@ -32,6 +32,13 @@ export class ContentTable {
     return this.prepare(sql).pluck().get(hash) === 1;
   }
 
+  /** The first id in order of a collection's images with this content. */
+  findOwner(collection: number, hash: string): string | undefined {
+    // The + keeps SQLite from going through the collection instead.
+    const sql = 'SELECT min(id) FROM images WHERE content_hash = ? AND +collection = ?';
+    return (this.prepare(sql).pluck().get(hash, collection) as string | null) ?? undefined;
+  }
+
   hasToMove(): boolean {
     return this.prepare('SELECT EXISTS (SELECT 1 FROM content_moves)').pluck().get() === 1;
   }
