@@ -73,6 +73,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
   const store = await EmbeddedCollectionStore.open({
     dataDir,
     exactBelow: config.exactBelow,
+    threads: config.storeThreads === 0 ? undefined : config.storeThreads,
     onWarning: (message) => logger.warn(message),
   });
 

@@ -167,6 +167,12 @@ export const SETTINGS = {
     fallback: 10_000,
     schema: integer(0, 10_000_000),
   },
+  storeThreads: {
+    meaning: 'threads that build graphs and share long scans; 0: one per core',
+    range: '0..256',
+    fallback: 0,
+    schema: integer(0, 256),
+  },
   shutdownSeconds: {
     meaning: 'time to finish what is in progress at shutdown',
     range: '1..3600',

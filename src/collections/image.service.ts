@@ -76,11 +76,13 @@ export class ImageService {
     image: ImageToPut & { id: string },
     caller?: Caller,
   ): Promise<{ status: Exclude<PutOutcome, 'duplicate'>; image: StoredImage }> {
-    const [result] = await this.putMany(collection, [image], { caller });
+    const { name, results } = await againAfterChange(() => this.#putMany(collection, [image], { caller }));
+    const [result] = results;
     if ('error' in result!) throw result.error;
     // Nobody has asked for duplicates to be skipped.
     const status = result!.status as Exclude<PutOutcome, 'duplicate'>;
-    return { status, image: await this.#store.getImage(collection, image.id) };
+    // From where it went: an alias may stand for another collection by now.
+    return { status, image: await this.#store.getImage(name, image.id) };
   }
 
   /**
@@ -89,19 +91,21 @@ export class ImageService {
    * @returns one result per image, in order
    * @throws DinoError when the collection is not there or the service is overloaded; then nothing has changed
    */
-  putMany(
+  async putMany(
     collection: string,
     images: readonly ImageToPut[],
     options: PutOptions & { caller?: Caller } = {},
   ): Promise<PutResult[]> {
-    return againAfterChange(() => this.#putMany(collection, images, options));
+    return (await againAfterChange(() => this.#putMany(collection, images, options))).results;
   }
+
+  /** @returns the name of the collection they went to, too */
 
   async #putMany(
     collectionName: string,
     images: readonly ImageToPut[],
     options: PutOptions & { caller?: Caller },
-  ): Promise<PutResult[]> {
+  ): Promise<{ name: string; results: PutResult[] }> {
     const { collection, model } = await this.#collections.getWithModel(collectionName);
     const prepared = await Promise.all(images.map(prepare));
     const ids = prepared.flatMap((image) => ('error' in image ? [] : [image.id]));
@@ -127,13 +131,14 @@ export class ImageService {
       const isLost = first !== undefined && 'error' in first;
       outcomes.set(id, isLost ? { id, error: first.error } : { id, status: 'duplicate', duplicateOf });
     }
-    return prepared.map((image) => {
+    const results = prepared.map((image): PutResult => {
       if ('error' in image) return image;
       const first = firstUse.get(image.id)!;
       if (!isSame(image, first)) return conflicting(image);
       const outcome = outcomes.get(image.id) ?? { id: image.id, status: 'unchanged' };
       return image === first || 'error' in outcome ? outcome : { id: image.id, status: 'unchanged' };
     });
+    return { name: collection.name, results };
   }
 
   get(collection: string, id: string, options?: ImageOptions): Promise<FoundImage> {

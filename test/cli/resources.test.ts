@@ -45,7 +45,9 @@ describe('dino collections', () => {
     ]);
     const { stdout } = await dino('collections', 'show', 'photos');
     expect(stdout).toMatch(/^collection +images +model.*\nphotos +\d+ +\S+/);
-    expect(await dinoJson('collections', 'alter', 'made', '--ef', '99', '--no-thumbnails', '--content', 'none')).toMatchObject({
+    expect(
+      await dinoJson('collections', 'alter', 'made', '--ef', '99', '--no-thumbnails', '--content', 'none'),
+    ).toMatchObject({
       ef: 99,
       content: 'none',
       thumbnails: false,
@@ -67,7 +69,9 @@ describe('dino collections', () => {
 describe('dino aliases', () => {
   it('sets, swaps, lists and deletes', async () => {
     await client.createCollection('other');
-    expect((await dino('aliases', 'set', 'live', 'photos')).stdout).toBe('live: created, stands for photos\n');
+    expect((await dino('aliases', 'set', 'live', 'photos')).stdout).toBe(
+      'live: created, stands for photos\n',
+    );
     expect((await dino('aliases', 'set', 'live', 'other')).stdout).toBe('live: set, stands for other\n');
     expect(await dinoJson('aliases', 'list')).toEqual([{ name: 'live', collection: 'other' }]);
     expect((await dino('aliases', 'list')).stdout).toMatch(/^alias +collection\nlive +other\n$/);
@@ -83,7 +87,9 @@ describe('dino jobs', () => {
     const { id } = await client.findDuplicates('photos', { threshold: 0.5 });
     expect(await dinoJson('jobs', 'wait', id)).toMatchObject({ id, kind: 'duplicates', state: 'succeeded' });
     expect(await dinoJson('jobs', 'show', id)).toMatchObject({ id, collection: 'photos' });
-    expect((await dino('jobs', 'show', id)).stdout).toMatch(/^job +kind[^\n]*\n[^\n]*succeeded[^\n]*\nresult: \{/);
+    expect((await dino('jobs', 'show', id)).stdout).toMatch(
+      /^job +kind[^\n]*\n[^\n]*succeeded[^\n]*\nresult: \{/,
+    );
     const listed = await dinoJson('jobs', 'list', '--collection', 'photos', '--kind', 'duplicates');
     expect(listed.map((job: { id: string }) => job.id)).toContain(id);
     expect(await dinoJson('jobs', 'list', '--state', 'failed')).toEqual([]);
@@ -97,10 +103,16 @@ describe('dino jobs', () => {
 describe('dino snapshots', () => {
   it('creates, lists, verifies, downloads and deletes; a damaged one is told', async () => {
     const { id, bytes, collections } = await dinoJson('snapshots', 'create');
-    expect(collections).toContainEqual(expect.objectContaining({ name: 'photos', count: (await client.getCollection('photos')).count }));
+    expect(collections).toContainEqual(
+      expect.objectContaining({ name: 'photos', count: (await client.getCollection('photos')).count }),
+    );
     expect((await dino('snapshots', 'list')).stdout).toMatch(new RegExp(`^ID +CREATED[^\\n]*\\n${id} `));
     expect((await dino('snapshots', 'verify', id)).stdout).toBe(`${id}: whole\n`);
-    expect(await dinoJson('snapshots', 'download', id, 'copy.tar')).toMatchObject({ file: 'copy.tar', id, bytes });
+    expect(await dinoJson('snapshots', 'download', id, 'copy.tar')).toMatchObject({
+      file: 'copy.tar',
+      id,
+      bytes,
+    });
     expect((await stat(join(root, 'copy.tar'))).size).toBe(bytes);
     expect((await dino('snapshots', 'download', id)).code).toBe(0);
     expect((await stat(join(root, `${id}.tar`))).size).toBe(bytes);

@@ -19,7 +19,10 @@ export function describeSnapshots(openStore: OpenStore): void {
       await store.deleteImage(name, 'i3');
       const before = await everything(store, name);
       const snapshot = await under.snapshot();
-      await store.putImages(name, [image('after', [1, 1, 1, 1]), image('i5', [0, 0, 1, 0], { version: 'after' })]);
+      await store.putImages(name, [
+        image('after', [1, 1, 1, 1]),
+        image('i5', [0, 0, 1, 0], { version: 'after' }),
+      ]);
       await store.deleteImage(name, 'i7');
 
       const copy = await snapshot.open();
@@ -45,7 +48,10 @@ export function describeSnapshots(openStore: OpenStore): void {
       const write = async (): Promise<void> => {
         for (let i = 0; goOn; i++) {
           // Both or none.
-          await store.putImages(name, ['a', 'b'].map((half) => image(`${i}-${half}`, [1, i, 0, 0])));
+          await store.putImages(
+            name,
+            ['a', 'b'].map((half) => image(`${i}-${half}`, [1, i, 0, 0])),
+          );
           acknowledged = i + 1;
         }
       };

@@ -135,6 +135,25 @@ describe('aliases', () => {
     }
     await service.call('DELETE', '/v1/aliases/now');
   });
+
+  it('fail no write while they are swapped, and show what was written from where it went', async () => {
+    const swap = (collection: string) => service.call('PUT', '/v1/aliases/now', { json: { collection } });
+    await swap('blue');
+    const ids = Array.from({ length: 8 }, (_, i) => `swapped-${i}`);
+    const answers = ids.map((id, i) =>
+      service.call('PUT', `${C}/now/images/${id}`, { raw: scenes[i % scenes.length]!.bytes }),
+    );
+    for (let i = 0; i < 8; i++) await swap(i % 2 === 0 ? 'green' : 'blue');
+    for (const [i, { status, body }] of (await Promise.all(answers)).entries())
+      expect([status, body.image?.id]).toEqual([201, ids[i]]);
+    await service.call('DELETE', '/v1/aliases/now');
+    for (const id of ids) {
+      const found = await Promise.all(
+        ['blue', 'green'].map((name) => service.call('DELETE', `${C}/${name}/images/${id}`)),
+      );
+      expect(found.map(({ status }) => status).sort()).toEqual([204, 404]);
+    }
+  });
 });
 
 describe('re-embedding a collection', () => {

@@ -51,7 +51,8 @@ export async function importEntries(
       const result = results[index]!;
       tally.add(source, result);
       tally.leaveOut(leftOut);
-      if (!['failed', 'duplicate'].includes(result.status) && Object.hasOwn(metadata, labelField)) tally.labelled += 1;
+      if (!['failed', 'duplicate'].includes(result.status) && Object.hasOwn(metadata, labelField))
+        tally.labelled += 1;
     });
     options.onProgress(
       batch.length,

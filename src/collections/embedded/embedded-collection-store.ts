@@ -40,7 +40,12 @@ import {
   validateNextVector,
   validateSettings,
 } from '../validate-collection.js';
-import { encodePatch, validateDuplicateChoice, validateImageId, validateNewImage } from '../validate-image.js';
+import {
+  encodePatch,
+  validateDuplicateChoice,
+  validateImageId,
+  validateNewImage,
+} from '../validate-image.js';
 import { validateFilter } from '../validate-filter.js';
 import {
   validateDuplicateQuery,
@@ -52,8 +57,13 @@ import {
 import type { IndexStatus } from './collection-index.js';
 import { CONTENTS, CONTENT_FILES_FROM } from './contents/content-files.js';
 import { readContent } from './contents/read-content.js';
+import { DATABASE } from './snapshots/manifest.js';
 import { EngineThread } from './engine-thread.js';
+import { syncPath } from './sync-path.js';
 import type { CommitCounts } from './group-commit.js';
+
+/** Pages of a copy that may wait for the disk; 8 MiB of the usual 4 KiB ones. */
+const PAGES_PER_SYNC = 2048;
 
 export interface EmbeddedStoreOptions {
   /** Folder of the database and the graphs; created when it is not there. One process at a time. */
@@ -346,11 +356,15 @@ export class EmbeddedCollectionStore implements CollectionStore {
   ): Promise<void> {
     await this.thread.call('beginBackup', [folder]);
     try {
-      for (let finished = false; !finished;) {
+      for (let finished = false, synced = 0; !finished;) {
         signal.throwIfAborted();
         const progress = await this.thread.call('continueBackup', []);
         onProgress(progress.donePages, progress.totalPages);
         finished = progress.finished;
+        if (progress.donePages - synced < PAGES_PER_SYNC) continue;
+        synced = progress.donePages;
+        // Else the last slice would wait for all of it, on the store's thread, and so would every read.
+        await syncPath(join(folder, DATABASE));
       }
     } catch (error) {
       await this.endBackup();

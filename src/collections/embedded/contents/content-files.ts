@@ -2,6 +2,7 @@ import { webcrypto } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncPath } from '../sync-path.js';
 
 /** Name of the folder, in the data folder and in a snapshot. */
 export const CONTENTS = 'contents';
@@ -109,14 +110,8 @@ export class ContentFiles {
 }
 
 /** Waits until the names in a folder are on the disk; Windows cannot open a folder and needs no such thing. */
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform !== 'win32') await syncPath(path);
 }
 
 function shardOf(hash: string): string {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable, Transform, Writable } from 'node:stream';
 import type { TransformCallback } from 'node:stream';
@@ -149,16 +149,6 @@ async function packContent(pack: Pack, folder: string, { hash, id }: NamedConten
   await pipeline(createReadStream(path), digest, pack.entry({ name, size }));
   if (digest.digest().sha256 !== hash) throw failed('damaged');
   return size;
-}
-
-/** Waits until a file or a folder is on the disk. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function differences(found: readonly SnapshotFile[], manifest: SnapshotManifest): string {

@@ -8,7 +8,7 @@ import { Piscina } from 'piscina';
 import { DinoError } from '../../../errors.js';
 import { damaged, explainStorageCode } from '../storage-errors.js';
 import { CONTENTS } from '../contents/content-files.js';
-import { syncPath } from './archive.js';
+import { syncPath } from '../sync-path.js';
 import type { Snapshot } from './manifest.js';
 import type { SnapshotOutcome, SnapshotTask } from './snapshot-tasks.js';
 
