@@ -100,7 +100,6 @@ export class ImageService {
   }
 
   /** @returns the name of the collection they went to, too */
-
   async #putMany(
     collectionName: string,
     images: readonly ImageToPut[],
