@@ -54,6 +54,18 @@ def open_model_folder(path: Path) -> ModelFolder:
     return folder
 
 
+def native_size(folder: ModelFolder) -> int:
+    """Side in pixels of the images that a ViT's positions are for, in any precision.
+
+    Raises:
+        ModelError: if the graph has no positions by the name of export_onnx.py.
+    """
+    for stored in onnx.load(folder.onnx_path).graph.initializer:
+        if stored.name == "pos_embed.patches":
+            return stored.dims[2] * folder.manifest["architecture"]["patchSize"]
+    raise ModelError(f"{folder.onnx_path} has no weight 'pos_embed.patches'")
+
+
 def load_backbone(folder: ModelFolder) -> VisionTransformer:
     """Rebuilds the PyTorch backbone from the weights in the ONNX file (inverse of build_graph).
 

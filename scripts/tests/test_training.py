@@ -104,7 +104,8 @@ def test_the_last_layer_stands_still_in_the_frozen_epochs_only(pictures, tmp_pat
 def test_the_evaluations_untrained_network_is_the_one_that_training_began_from(pictures, tmp_path):
     trainer = Trainer(parse_options(small_run(pictures, tmp_path, "--seed", "7")), "")
     backbone = trainer.teacher.backbone
-    again = untrained_backbone("vit_nano", backbone, 7).state_dict()
+    size = backbone.grid_size * backbone.patch_size
+    again = untrained_backbone("vit_nano", backbone.patch_size, size, 7).state_dict()
     assert_equal_states(dict(backbone.state_dict()), dict(again))
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from ..import_onnx import load_backbone
+from ..import_onnx import native_size
 from ..onnx_graph import build_graph
 from ..vit import VisionTransformer, build_vit
 from .source import FeatureSource, Run, session_run
 
 
-def untrained_backbone(arch: str, like: VisionTransformer, seed: int) -> VisionTransformer:
+def untrained_backbone(arch: str, patch_size: int, image_size: int, seed: int) -> VisionTransformer:
     """The backbone that train.py starts from with this seed."""
     torch.manual_seed(seed)
-    return build_vit(arch, like.patch_size, like.grid_size * like.patch_size).eval()
+    return build_vit(arch, patch_size, image_size).eval()
 
 
 def untrained_run(source: FeatureSource) -> Run | None:
@@ -26,16 +26,19 @@ def untrained_run(source: FeatureSource) -> Run | None:
     if source.network is not None:
         arch, training = source.network.arch, source.network.training
         like = source.network.backbone
+        if not isinstance(like, VisionTransformer):
+            return None
+        patch_size, image_size = like.patch_size, like.grid_size * like.patch_size
     elif source.folder is not None:
         manifest = source.folder.manifest
         arch, training = manifest["architecture"]["variant"], manifest.get("training")
-        like = load_backbone(source.folder) if training and "vit" in arch else None
+        if not training or "vit" not in arch:
+            return None
+        patch_size, image_size = manifest["architecture"]["patchSize"], native_size(source.folder)
     else:
         return None
-    if not training or not isinstance(like, VisionTransformer):
-        return None
-    if "--init" in training["command"]:
+    if not training or "--init" in training["command"]:
         # It began from other weights than the seed's.
         return None
-    start = untrained_backbone(arch, like, training["seed"])
+    start = untrained_backbone(arch, patch_size, image_size, training["seed"])
     return session_run(build_graph(start, "untrained").SerializeToString())
