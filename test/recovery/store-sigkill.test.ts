@@ -84,8 +84,11 @@ describe('a store whose process is killed while it writes', () => {
         await expectOriginals(dataDir, images);
         await store.close();
       }
-      // A graph is replaced as one: however the process ended, the one on disk could be read.
-      expect(warnings).toEqual([]);
+      // A graph is replaced as one: however the process ended, the one on disk could be read. Only the first has none
+      // to replace, and a kill between its two files leaves it without the second.
+      const unfinished = warnings.filter((warning) => warning.includes('its sidecar is missing'));
+      expect(unfinished.length).toBeLessThanOrEqual(1);
+      expect(warnings.filter((warning) => !unfinished.includes(warning))).toEqual([]);
       expect(ledger.possible.size).toBeGreaterThan(ROUNDS * 10);
     },
   );
