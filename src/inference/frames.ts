@@ -101,9 +101,19 @@ export function writeFrame(fd: number, header: object, parts: readonly Uint8Arra
 function readExactly(fd: number, length: number): Uint8Array<ArrayBuffer> | undefined {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length;) {
-    const read = readSync(fd, bytes, at, length - at, null);
+    const read = readSome(fd, bytes, at);
     if (read === 0) return undefined;
     at += read;
   }
   return bytes;
+}
+
+/** 0 where the other end has closed, and where it was killed with answers unread, which resets the connection. */
+function readSome(fd: number, into: Uint8Array, at: number): number {
+  try {
+    return readSync(fd, into, at, into.length - at, null);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') return 0;
+    throw error;
+  }
 }
