@@ -94,6 +94,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
           embeddingSeconds({ ...extractorOptions({ manifest, folder, config, cacheDir }), workers: 1 }),
         machine: `${machineType()}, ${config.inferenceThreads} threads, ${config.providers.join()}`,
         cacheDir: join(dataDir, 'cache', 'precisions'),
+        onWarning: (message) => logger.warn(message),
       }),
       open: (manifest, folder) => openModel({ manifest, folder, config, metrics, cacheDir }),
       places: new Places(config.queueLimit, () => metrics.rejected.inc({ reason: 'queue' })),

@@ -1,6 +1,6 @@
 import type { Caller } from '../caller.js';
-import { webcrypto } from 'node:crypto';
 import { DinoError } from '../errors.js';
+import { sha256 } from '../sha256.js';
 import type { EmbeddingService } from '../inference/embedding.service.js';
 import type { Model } from '../models/model-registry.js';
 import type { ImageReader } from '../vision/image-reader.js';
@@ -283,7 +283,7 @@ interface PreparedImage {
 
 async function prepare(image: ImageToPut): Promise<PreparedImage | { id: string | null; error: DinoError }> {
   // Hashed on another thread: a large file would hold up the event loop.
-  const contentHash = Buffer.from(await webcrypto.subtle.digest('SHA-256', image.bytes)).toString('hex');
+  const contentHash = await sha256(image.bytes);
   const id = image.id ?? contentHash;
   try {
     validateImageId(id);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeWhole } from '../write-whole.js';
 import type { SessionSettings } from './session-messages.js';
 
 /** Changes with what `embeddingModel` makes, so that what an older version has kept is not taken. */
@@ -26,7 +27,8 @@ export async function embeddingGraph({
   // Only where there is none: what reads ONNX files takes a while to load.
   const { embeddingModel } = await import('../models/onnx/surgery/embedding-model.js');
   const made = await embeddingModel(modelPath, { sha256, side });
-  await keep(path, cacheDir, made ?? new Uint8Array()).catch(() => undefined);
+  const content = made ?? new Uint8Array();
+  await writeWhole(path, Buffer.concat([digest(content), content])).catch(() => undefined);
   return made;
 }
 
@@ -35,19 +37,6 @@ async function readKept(path: string): Promise<Uint8Array | undefined> {
   if (file === undefined || file.length < DIGEST_BYTES) return undefined;
   const content = file.subarray(DIGEST_BYTES);
   return digest(content).equals(file.subarray(0, DIGEST_BYTES)) ? content : undefined;
-}
-
-/** In one piece or not at all, whatever else writes it. */
-async function keep(path: string, folder: string, content: Uint8Array): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const written = `${path}.${process.pid}`;
-  try {
-    await writeFile(written, Buffer.concat([digest(content), content]));
-    await rename(written, path);
-  } catch (error) {
-    await rm(written, { force: true });
-    throw error;
-  }
 }
 
 function digest(bytes: Uint8Array): Buffer {

@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { FeatureExtractor, type FeatureExtractorOptions } from './feature-extractor.js';
+import { RUNTIME_VERSION } from './runtime-version.js';
 
 const ROUNDS = 5;
 
@@ -26,7 +26,6 @@ export async function embeddingSeconds(options: FeatureExtractorOptions): Promis
 
 /** What the speed of a model depends on beside its file: the processor, its threads, ONNX Runtime's version. */
 export function machineType(): string {
-  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   const processors = cpus();
-  return `${process.platform} ${process.arch} ${processors[0]?.model} x${processors.length} onnxruntime ${version}`;
+  return `${process.platform} ${process.arch} ${processors[0]?.model} x${processors.length} onnxruntime ${RUNTIME_VERSION}`;
 }

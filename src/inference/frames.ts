@@ -90,7 +90,7 @@ export function readFrame<Header>(fd: number): Frame<Header> | undefined {
   return payload && { header: decodeHeader<Header>(header), payload };
 }
 
-/** Writes a frame whose payload is these parts one after the other. @throws EPIPE where the other end has closed */
+/** Writes a frame whose payload is these parts one after the other. @throws an error that `isGone` knows where the other end has closed */
 export function writeFrame(fd: number, header: object, parts: readonly Uint8Array[]): void {
   const bytes = parts.reduce((sum, part) => sum + part.length, 0);
   for (const part of [encodeHead(header, bytes), ...parts]) {
@@ -113,7 +113,12 @@ function readSome(fd: number, into: Uint8Array, at: number): number {
   try {
     return readSync(fd, into, at, into.length - at, null);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') return 0;
+    if (isGone(error)) return 0;
     throw error;
   }
+}
+
+/** Whether reading or writing failed because nobody is at the other end any more. */
+export function isGone(error: unknown): boolean {
+  return ['EPIPE', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

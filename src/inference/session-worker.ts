@@ -7,7 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { CheckpointError } from '../models/checkpoints/checkpoint-error.js';
 import { embeddingGraph } from './embedding-graph.js';
 import type { AskedFeature } from './features.js';
-import { readFrame, writeFrame } from './frames.js';
+import { isGone, readFrame, writeFrame } from './frames.js';
 import {
   SOCKET_FD,
   type BatchTask,
@@ -145,7 +145,8 @@ for (;;) {
   const { reply, outputs } = await answer(frame.header, frame.payload);
   try {
     writeFrame(SOCKET_FD, reply, outputs.map(bytesOf));
-  } catch {
+  } catch (error) {
+    if (!isGone(error)) throw error;
     // A service that has gone meanwhile needs no answer, and nobody a stack of it.
     break;
   }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeWhole } from '../write-whole.js';
 import type { Manifest } from './manifest.js';
 import { scanModels, type FoundModel, type ModelFolders } from './scan-models.js';
 
@@ -25,6 +26,8 @@ export interface ChoosePrecisionOptions {
   readonly machine: string;
   /** Folder that measurements are kept in; made when it isn't there. */
   readonly cacheDir: string;
+  /** Told, in one sentence, of a model that could not be measured. */
+  readonly onWarning: (message: string) => void;
 }
 
 const keptSeconds = z.record(z.string(), z.number().positive());
@@ -78,7 +81,7 @@ function keepsAccuracy({ parity }: Manifest): boolean {
 
 async function fastest(
   candidates: readonly FoundModel[],
-  { measure, machine, cacheDir, model }: ChoosePrecisionOptions,
+  { measure, machine, cacheDir, model, onWarning }: ChoosePrecisionOptions,
 ): Promise<string> {
   const hashes = candidates.map(({ manifest }) => manifest.file.sha256);
   const key = createHash('sha256')
@@ -89,10 +92,16 @@ async function fastest(
   if (seconds === undefined) {
     seconds = {};
     for (const candidate of candidates) {
-      const taken = await measure(candidate).catch(() => undefined);
-      if (taken !== undefined) seconds[candidate.manifest.name] = taken;
+      const { name } = candidate.manifest;
+      try {
+        seconds[name] = await measure(candidate);
+      } catch (error) {
+        onWarning(`The model ${name} is left out: it can't be run (${(error as Error).message}).`);
+      }
     }
-    await keep(path, cacheDir, seconds).catch(() => undefined);
+    // What can't be kept is measured again, and so is what failed.
+    if (Object.keys(seconds).length === candidates.length)
+      await writeWhole(path, JSON.stringify(seconds)).catch(() => undefined);
   }
   const there = new Map(Object.entries(seconds));
   const ranked = candidates
@@ -108,11 +117,4 @@ async function readKept(path: string): Promise<Record<string, number> | undefine
   } catch {
     return undefined;
   }
-}
-
-async function keep(path: string, folder: string, seconds: Record<string, number>): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const written = `${path}.${process.pid}`;
-  await writeFile(written, JSON.stringify(seconds));
-  await rename(written, path);
 }

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EmbeddingCache, type CacheOutcome } from '#dino/inference/cache/embedding-cache.js';
 import { EmbeddingLog } from '#dino/inference/cache/embedding-log.js';
 import { decodeRecord, encodeRecord } from '#dino/inference/cache/embedding-record.js';
-import { digestOf, keyOf as recipeKeyOf } from '#dino/inference/cache/recipe.js';
+import { keyOf as recipeKeyOf } from '#dino/inference/cache/recipe.js';
+import { sha256 } from '#dino/sha256.js';
 import type { ImageEmbedding } from '#dino/inference/image-embedding.js';
 
 let root: string;
@@ -83,7 +84,7 @@ describe('the cache of embeddings', () => {
   });
 
   it('tells images and recipes apart', async () => {
-    const key = async (bytes: Uint8Array, recipe: string) => recipeKeyOf(await digestOf(bytes), recipe);
+    const key = async (bytes: Uint8Array, recipe: string) => recipeKeyOf(await sha256(bytes), recipe);
     const [a, b] = [new Uint8Array([1, 2]), new Uint8Array([1, 3])];
     const keys = [await key(a, 'one'), await key(a, 'two'), await key(b, 'one')];
     expect(new Set(keys).size).toBe(3);

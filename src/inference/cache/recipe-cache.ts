@@ -1,7 +1,8 @@
+import { sha256 } from '../../sha256.js';
 import type { Model } from '../../models/model-registry.js';
 import type { ImageEmbedding } from '../image-embedding.js';
 import type { EmbeddingCache } from './embedding-cache.js';
-import { digestOf, keyOf, recipeOf, type RecipeSettings } from './recipe.js';
+import { keyOf, recipeOf, type RecipeSettings } from './recipe.js';
 
 export interface RecipeCacheSettings extends RecipeSettings {
   /** Larger images are left to be refused, though a smaller limit let them in before. */
@@ -12,7 +13,7 @@ export interface RecipeCacheSettings extends RecipeSettings {
 export class RecipeCache {
   readonly #recipes = new WeakMap<Model, string>();
   /** An image is hashed once, however often a request asks. */
-  readonly #digests = new WeakMap<Uint8Array, Promise<Uint8Array>>();
+  readonly #digests = new WeakMap<Uint8Array, Promise<string>>();
 
   constructor(
     private readonly cache: EmbeddingCache,
@@ -37,7 +38,7 @@ export class RecipeCache {
     let recipe = this.#recipes.get(model);
     if (recipe === undefined) this.#recipes.set(model, (recipe = recipeOf(model.manifest, this.settings)));
     let digest = this.#digests.get(bytes);
-    if (digest === undefined) this.#digests.set(bytes, (digest = digestOf(bytes)));
+    if (digest === undefined) this.#digests.set(bytes, (digest = sha256(bytes)));
     return keyOf(await digest, recipe);
   }
 

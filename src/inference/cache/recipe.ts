@@ -1,10 +1,8 @@
-import { createHash, webcrypto } from 'node:crypto';
-import { createRequire } from 'node:module';
+import { createHash } from 'node:crypto';
 import type { Manifest } from '../../models/manifest.js';
 import { DECODER_VERSION } from '../../vision/decoder-version.js';
 import type { PreprocessingMode } from '../../vision/preprocessing-mode.js';
-
-const runtime = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+import { RUNTIME_VERSION } from '../runtime-version.js';
 
 /** Raised with any change of our own that gives the same image another vector. */
 const OURS = 1;
@@ -25,16 +23,15 @@ export function recipeOf({ file, preprocessing }: Manifest, settings: RecipeSett
     settings.preprocessing,
     settings.providers,
     DECODER_VERSION,
-    runtime.version,
+    RUNTIME_VERSION,
   ]);
 }
 
-/** SHA-256 of an image, computed on another thread: a large file would hold up the event loop. */
-export async function digestOf(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
-}
-
-/** The same for the same image and recipe, and for no other: 64 hex digits. */
-export function keyOf(digest: Uint8Array, recipe: string): string {
+/**
+ * The same for the same image and recipe, and for no other: 64 hex digits.
+ *
+ * @param digest SHA-256 of the image, in hex
+ */
+export function keyOf(digest: string, recipe: string): string {
   return createHash('sha256').update(digest).update(recipe).digest('hex');
 }

@@ -26,6 +26,8 @@ async function install(name: string, precision: string, parity?: object): Promis
   await writeFile(join(target, 'manifest.json'), JSON.stringify({ ...manifest, name, file, parity }));
 }
 
+const warnings: string[] = [];
+
 function choose(precision: PrecisionChoice, seconds: Record<string, number> = {}, machine = 'this one') {
   const measured: string[] = [];
   const chosen = choosePrecision({
@@ -39,6 +41,7 @@ function choose(precision: PrecisionChoice, seconds: Record<string, number> = {}
     },
     machine,
     cacheDir: join(folder, 'cache'),
+    onWarning: (message) => warnings.push(message),
   });
   return chosen.then((name) => ({ name, measured }));
 }
@@ -72,6 +75,7 @@ describe('choosePrecision', () => {
     await install(`${MODEL}-int8`, 'int8', close);
     expect((await choose('auto', { [MODEL]: 1, [`${MODEL}-int8`]: 2 })).name).toBe(MODEL);
     expect((await choose('auto', { [MODEL]: 1 }, 'another machine')).name).toBe(MODEL);
+    expect(warnings).toEqual([expect.stringContaining(`${MODEL}-int8 can't be opened`)]);
     const path = join(folder, 'models', `${MODEL}-int8`, 'manifest.json');
     const manifest = JSON.parse(await readFile(path, 'utf8')) as { architecture: object };
     const architecture = { ...manifest.architecture, depth: 3 };

@@ -1,4 +1,3 @@
-import { webcrypto } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,11 +18,6 @@ const WRITES_AT_A_TIME = 3;
 /** Where the content with this SHA-256 lies in a folder of contents. */
 export function contentPath(folder: string, hash: string): string {
   return join(folder, hash.slice(0, 2), hash.slice(2));
-}
-
-/** SHA-256 in lower-case hex, computed on another thread. */
-export async function hashContent(bytes: Uint8Array): Promise<string> {
-  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex');
 }
 
 /**

@@ -1,6 +1,6 @@
 import { refuse, show } from '../../input-checks.js';
 import type { ImageRecord } from '../../validate-image.js';
-import { hashContent } from './content-files.js';
+import { sha256 } from '../../../sha256.js';
 import type { ContentFiles } from './content-files.js';
 import type { ContentTable } from './content-table.js';
 
@@ -48,7 +48,7 @@ export class Contents {
       asked.push({ hash, content });
       try {
         // Under a wrong name it would be another image's original.
-        if ((await hashContent(content)) !== hash)
+        if ((await sha256(content)) !== hash)
           refuse(`contentHash of image ${show(id)} is not the SHA-256 of its content.`);
         wanted.set(hash, content);
       } catch (error) {
@@ -145,7 +145,7 @@ export class Contents {
     }
     const { image, hash, content } = next;
     // One that is damaged stays where it is, and reading it says so.
-    const isWhole = content !== null && (await hashContent(content)) === hash;
+    const isWhole = content !== null && (await sha256(content)) === hash;
     try {
       if (isWhole)
         for (const failure of (await files.write(new Map([[hash, content]]))).values()) throw failure;

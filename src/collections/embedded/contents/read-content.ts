@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { show } from '../../input-checks.js';
 import type { Picture } from '../../collection-store.js';
 import { DinoError } from '../../../errors.js';
-import { contentPath, hashContent } from './content-files.js';
+import { sha256 } from '../../../sha256.js';
+import { contentPath } from './content-files.js';
 
 /** An original as the database knows it. */
 export interface StoredContent extends Omit<Picture, 'bytes'> {
@@ -30,7 +31,7 @@ export async function readContent(
       missed = stored.contentHash;
       continue;
     }
-    if ((await hashContent(bytes)) !== stored.contentHash) throw lost(`${what} is damaged`, stored);
+    if ((await sha256(bytes)) !== stored.contentHash) throw lost(`${what} is damaged`, stored);
     return { ...stored, bytes };
   }
 }
