@@ -1,8 +1,9 @@
 import { unlink, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from './config.js';
+import { createExpressServer } from './http/express-server.js';
 import { compose, type Service, type ServiceFolders } from './composition.js';
 
 /** Tells the command line where the server of a data folder listens. */
@@ -21,7 +22,7 @@ export async function startServer(
   folders: Partial<ServiceFolders> = {},
 ): Promise<RunningServer> {
   const service = await compose(config, folders);
-  const server = createServer(service.app);
+  const server = createExpressServer(service.app);
   // A client that sends slowly must not hold a place for ever.
   server.headersTimeout = 20_000;
   server.requestTimeout = 300_000;
