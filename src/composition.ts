@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Express } from 'express';
 import { createApp } from './app.js';
@@ -16,8 +17,9 @@ import type { Config } from './config.js';
 import { openCache } from './inference/cache/open-cache.js';
 import { RecipeCache } from './inference/cache/recipe-cache.js';
 import { EmbeddingService } from './inference/embedding.service.js';
+import { openCalibrated } from './inference/calibrate.js';
 import { embeddingSeconds, machineType } from './inference/embedding-speed.js';
-import { FeatureExtractor, type FeatureExtractorOptions } from './inference/feature-extractor.js';
+import { FeatureExtractor } from './inference/feature-extractor.js';
 import { Places } from './inference/places.js';
 import { JobRunner } from './jobs/job-runner.js';
 import { Lifecycle } from './lifecycle.js';
@@ -83,7 +85,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
       bundled: resolve(config.modelsDir),
       installed: folders.installedModels ?? join(dataDir, 'models'),
     };
-    const cacheDir = join(dataDir, 'cache', 'graphs');
+    const cacheDir = join(dataDir, 'cache');
     models = await ModelRegistry.open({
       folders: modelFolders,
       defaultModel: await choosePrecision({
@@ -91,12 +93,15 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
         precision: config.precision,
         folders: modelFolders,
         measure: ({ manifest, folder }) =>
-          embeddingSeconds({ ...extractorOptions({ manifest, folder, config, cacheDir }), workers: 1 }),
+          embeddingSeconds({
+            ...modelOptions({ manifest, folder, config, cacheDir }),
+            threads: config.inferenceThreads || availableParallelism(),
+          }),
         machine: `${machineType()}, ${config.inferenceThreads} threads, ${config.providers.join()}`,
-        cacheDir: join(dataDir, 'cache', 'precisions'),
+        cacheDir: join(cacheDir, 'precisions'),
         onWarning: (message) => logger.warn(message),
       }),
-      open: (manifest, folder) => openModel({ manifest, folder, config, metrics, cacheDir }),
+      open: (manifest, folder) => openModel({ manifest, folder, config, metrics, cacheDir, logger }),
       places: new Places(config.queueLimit, () => metrics.rejected.inc({ reason: 'queue' })),
       onWarning: (message) => logger.warn(message),
     });
@@ -199,33 +204,63 @@ interface ModelParts {
   readonly manifest: Manifest;
   readonly folder: string;
   readonly config: Config;
-  /** Folder of the graphs for embeddings. */
+  /** Folder of what is made or measured once. */
   readonly cacheDir: string;
 }
 
-function extractorOptions({ manifest, folder, config, cacheDir }: ModelParts): FeatureExtractorOptions {
+function modelOptions({ manifest, folder, config, cacheDir }: ModelParts) {
   return {
     manifest,
     modelPath: resolve(folder, manifest.file.path),
     verify: () => verifyModelFile(folder, manifest),
     providers: config.providers,
-    workers: config.inferenceWorkers,
-    threads: config.inferenceThreads,
-    maxBatch: config.maxBatch,
-    cacheDir,
-    maxBatchPatches: config.maxBatchPatches,
+    cacheDir: join(cacheDir, 'graphs'),
   };
 }
 
-function openModel({ metrics, ...parts }: ModelParts & { metrics: Metrics }): Promise<FeatureExtractor> {
-  return FeatureExtractor.create({
-    ...extractorOptions(parts),
+/** Opens a model as the settings say, or as is best on this machine. */
+async function openModel(
+  parts: ModelParts & { readonly metrics: Metrics; readonly logger: Logger },
+): Promise<FeatureExtractor> {
+  const { config, cacheDir, metrics, logger } = parts;
+  const options = modelOptions(parts);
+  const { inferenceThreads, inferenceWorkers, maxBatchPatches } = config;
+  const batching = {
+    maxBatchPatches,
     observe: {
-      batch(size, queuedSeconds) {
+      batch(size: number, queuedSeconds: readonly number[]) {
         metrics.batchSize.observe(size);
         for (const seconds of queuedSeconds) metrics.queueSeconds.observe(seconds);
       },
-      ran: (seconds) => metrics.inferenceSeconds.observe(seconds),
+      ran: (seconds: number) => metrics.inferenceSeconds.observe(seconds),
     },
+  };
+  const isOnProcessor = config.providers[0] === 'cpu';
+  if (inferenceWorkers !== 0 || !isOnProcessor) {
+    const workers = inferenceWorkers || 1;
+    return FeatureExtractor.create({
+      ...options,
+      ...batching,
+      workers,
+      threads: inferenceThreads,
+      maxBatch: config.maxBatch,
+    });
+  }
+  const { processes, arrangement } = await openCalibrated({
+    ...options,
+    threads: inferenceThreads,
+    maxBatch: config.maxBatch,
+    cores: availableParallelism(),
+    memoryBytes: memoryForWeights(),
+    machine: machineType(),
+    keptIn: join(cacheDir, 'arrangements'),
   });
+  logger.info({ model: parts.manifest.name, ...arrangement }, 'how the model shares the cores');
+  return new FeatureExtractor(processes, { ...batching, maxBatch: arrangement.maxBatch });
+}
+
+/** An eighth of the memory that this process may take, in bytes: several models may be loaded. */
+function memoryForWeights(): number {
+  // 0 and absurdly much where there is no limit.
+  return Math.min(process.constrainedMemory() || Infinity, totalmem()) / 8;
 }

@@ -66,10 +66,10 @@ export const SETTINGS = {
     schema: list.pipe(z.array(z.enum(['cpu', 'cuda'])).min(1)),
   },
   inferenceWorkers: {
-    meaning: 'processes per loaded model',
-    range: '1..64',
-    fallback: 1,
-    schema: integer(1, 64),
+    meaning: 'processes per loaded model; 0: as many as are best, measured at its first opening',
+    range: '0..64',
+    fallback: 0,
+    schema: integer(0, 64),
   },
   inferenceThreads: {
     meaning: 'ONNX Runtime threads per process; 0 shares the cores out',

@@ -1,27 +1,20 @@
 import { cpus } from 'node:os';
-import { FeatureExtractor, type FeatureExtractorOptions } from './feature-extractor.js';
+import { ModelProcesses, type ModelProcessesOptions } from './model-processes.js';
 import { RUNTIME_VERSION } from './runtime-version.js';
-
-const ROUNDS = 5;
 
 /**
  * Opens a model and embeds one image a few times.
  *
- * @returns least seconds of a run
+ * @returns seconds of a run
  * @throws Error when it can't be opened or run
  */
-export async function embeddingSeconds(options: FeatureExtractorOptions): Promise<number> {
-  const seconds: number[] = [];
-  const observe = { batch: () => undefined, ran: (taken: number) => void seconds.push(taken) };
-  const extractor = await FeatureExtractor.create({ ...options, observe });
+export async function embeddingSeconds(options: Omit<ModelProcessesOptions, 'workers'>): Promise<number> {
+  const processes = await ModelProcesses.open({ ...options, workers: 1 });
   try {
-    const { crop } = options.manifest.preprocessing;
-    const pixels = { data: new Uint8Array(crop * crop * 3), width: crop, height: crop };
-    for (let round = 0; round < ROUNDS; round++) await extractor.extract(pixels, ['embedding']);
+    return (await processes.measure(1)).seconds;
   } finally {
-    await extractor.close();
+    await processes.close();
   }
-  return Math.min(...seconds);
 }
 
 /** What the speed of a model depends on beside its file: the processor, its threads, ONNX Runtime's version. */

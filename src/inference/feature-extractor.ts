@@ -1,26 +1,14 @@
-import type { Caller } from '../caller.js';
 import { availableParallelism } from 'node:os';
+import type { Caller } from '../caller.js';
 import type { Manifest } from '../models/manifest.js';
 import type { Pixels } from '../vision/pixels.js';
 import { Batcher, type BatchRequest } from './batcher.js';
 import type { AskedFeature, Features } from './features.js';
-import { SessionProcess } from './session-process.js';
+import { ModelProcesses, type ModelProcessesOptions } from './model-processes.js';
 
-export interface FeatureExtractorOptions {
-  readonly manifest: Manifest;
-  /** Path of the ONNX file. */
-  readonly modelPath: string;
-  /** Checks that the file is the manifest's; called before each opening of it, also after a process has died. */
-  readonly verify?: () => Promise<unknown>;
-  readonly providers: readonly string[];
-  /** Processes, each with a session of its own. */
-  readonly workers: number;
-  /** ONNX Runtime threads per process; 0 shares the cores out. */
-  readonly threads: number;
+export interface BatchingOptions {
   /** Images per batch at most. */
   readonly maxBatch: number;
-  /** Folder for graphs that compute embeddings alone, see `embeddingModel`; without it there are none. */
-  readonly cacheDir?: string;
   /** Patches per batch at most; default, and 0: as many as `maxBatch` images of the model's own size have. */
   readonly maxBatchPatches?: number;
   readonly observe?: {
@@ -31,60 +19,40 @@ export interface FeatureExtractorOptions {
 
 /** One model, ready to turn pixels into features, in processes of its own behind a batching queue. */
 export class FeatureExtractor {
-  readonly manifest: Manifest;
-  readonly #options: FeatureExtractorOptions;
-  readonly #processes: readonly SessionProcess[];
-  readonly #free: SessionProcess[];
+  readonly #processes: ModelProcesses;
+  readonly #observe: BatchingOptions['observe'];
   readonly #batcher: Batcher;
   readonly #running = new Set<Promise<unknown>>();
-  #verifying: Promise<unknown> | undefined;
 
-  private constructor(options: FeatureExtractorOptions) {
-    const { manifest, modelPath, providers, workers, maxBatch, cacheDir } = options;
-    const { crop } = manifest.preprocessing;
-    this.manifest = manifest;
-    this.#options = options;
-    const threads = options.threads || Math.max(1, Math.floor(availableParallelism() / workers));
-    const verify = () => this.#verify();
-    const settings = {
-      name: manifest.name,
-      modelPath,
-      sha256: manifest.file.sha256,
-      blocks: manifest.architecture.depth,
-      threads,
-      providers,
-      ...(cacheDir !== undefined && { embeddings: { side: manifest.preprocessing.crop, cacheDir } }),
-      verify,
-    };
-    this.#processes = Array.from({ length: workers }, () => new SessionProcess(settings));
-    this.#free = [...this.#processes];
+  /** @param processes open ones, which are this extractor's from now on */
+  constructor(processes: ModelProcesses, { maxBatch, maxBatchPatches, observe }: BatchingOptions) {
+    const { crop } = processes.manifest.preprocessing;
+    this.#processes = processes;
+    this.#observe = observe;
     this.#batcher = new Batcher({
       run: (requests) => this.#run(requests),
-      concurrency: workers,
+      concurrency: processes.count,
       bounds: {
         images: maxBatch,
-        patches: options.maxBatchPatches || maxBatch * this.#patchesOf({ width: crop, height: crop }),
+        patches: maxBatchPatches || maxBatch * this.#patchesOf({ width: crop, height: crop }),
       },
-      observe: options.observe,
+      observe,
     });
   }
 
   /**
-   * Opens the model in every process and runs it once at its own size, so that the first request finds it warm.
+   * Opens a model and warms it up.
    *
+   * @param options.threads 0 shares the cores out
    * @throws Error when its file is not the manifest's or can't be opened or run
    */
-  static async create(options: FeatureExtractorOptions): Promise<FeatureExtractor> {
-    const extractor = new FeatureExtractor(options);
-    const { crop } = options.manifest.preprocessing;
-    const images = [new Uint8Array(crop * crop * 3)];
-    const warming = extractor.#processes.map((process) =>
-      process.run({ height: crop, width: crop, images, names: ['embedding'] }),
-    );
-    const failed = (await Promise.allSettled(warming)).find((result) => result.status === 'rejected');
-    if (failed === undefined) return extractor;
-    await extractor.close();
-    throw failed.reason;
+  static async create(options: ModelProcessesOptions & BatchingOptions): Promise<FeatureExtractor> {
+    const threads = options.threads || Math.max(1, Math.floor(availableParallelism() / options.workers));
+    return new FeatureExtractor(await ModelProcesses.open({ ...options, threads }), options);
+  }
+
+  get manifest(): Manifest {
+    return this.#processes.manifest;
   }
 
   /** Images waiting for a process. */
@@ -94,12 +62,12 @@ export class FeatureExtractor {
 
   /** Ids of the processes that are there now. */
   get processIds(): number[] {
-    return this.#processes.flatMap(({ pid }) => pid ?? []);
+    return this.#processes.ids;
   }
 
   /** Memory of the model's processes after their last batches. */
   get memoryBytes(): number {
-    return this.#processes.reduce((sum, process) => sum + process.memoryBytes, 0);
+    return this.#processes.memoryBytes;
   }
 
   /**
@@ -120,36 +88,25 @@ export class FeatureExtractor {
   /** Waits for what is running and waiting, then ends the processes: all of their memory comes back. */
   async close(): Promise<void> {
     while (this.#running.size > 0 || this.#batcher.length > 0) await Promise.allSettled(this.#running);
-    await Promise.all(this.#processes.map((process) => process.close()));
+    await this.#processes.close();
   }
 
   #patchesOf({ width, height }: { readonly width: number; readonly height: number }): number {
     return (width * height) / this.manifest.architecture.patchSize ** 2;
   }
 
-  /** Several processes that open at once read the file once. */
-  async #verify(): Promise<void> {
-    this.#verifying ??= this.#options.verify?.().finally(() => (this.#verifying = undefined));
-    await this.#verifying;
-  }
-
   #run(requests: readonly BatchRequest[]): Promise<Features[]> {
-    // The batcher runs as many at once as there are processes.
-    const process = this.#free.pop()!;
-    const running = this.#runOn(process, requests).finally(() => {
-      this.#free.push(process);
-      this.#running.delete(running);
-    });
+    const running = this.#extract(requests).finally(() => this.#running.delete(running));
     this.#running.add(running);
     return running;
   }
 
-  async #runOn(process: SessionProcess, requests: readonly BatchRequest[]): Promise<Features[]> {
+  async #extract(requests: readonly BatchRequest[]): Promise<Features[]> {
     const { width, height } = requests[0]!.pixels;
     const names = requests[0]!.names;
     const images = requests.map((request) => request.pixels.data);
-    const { outputs, seconds } = await process.run({ width, height, images, names });
-    this.#options.observe?.ran(seconds);
+    const { outputs, seconds } = await this.#processes.run({ width, height, images, names });
+    this.#observe?.ran(seconds);
     const patch = this.manifest.architecture.patchSize;
     const grid = { height: height / patch, width: width / patch };
     return requests.map((_, i) => ({

@@ -40,8 +40,14 @@ function optionsOf({ providers, threads, modelPath }: SessionSettings): Inferenc
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
-    // For a model that comes as bytes: where its weights are if they lie in a file of their own.
-    extra: { session: { model_external_initializers_file_folder_path: dirname(modelPath) } },
+    extra: {
+      session: {
+        // For a model that comes as bytes: where its weights are if they lie in a file of their own.
+        model_external_initializers_file_folder_path: dirname(modelPath),
+        // Threads that spin while they wait take the cores from decoding (docs/performance.md).
+        intra_op: { allow_spinning: '0' },
+      },
+    },
   };
 }
 

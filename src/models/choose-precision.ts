@@ -1,8 +1,5 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { writeWhole } from '../write-whole.js';
+import { keptMeasurement } from '../kept-measurement.js';
 import type { Manifest } from './manifest.js';
 import { scanModels, type FoundModel, type ModelFolders } from './scan-models.js';
 
@@ -83,14 +80,8 @@ async function fastest(
   candidates: readonly FoundModel[],
   { measure, machine, cacheDir, model, onWarning }: ChoosePrecisionOptions,
 ): Promise<string> {
-  const hashes = candidates.map(({ manifest }) => manifest.file.sha256);
-  const key = createHash('sha256')
-    .update([machine, ...hashes].join('\n'))
-    .digest('hex');
-  const path = join(cacheDir, `${key}.json`);
-  let seconds = await readKept(path);
-  if (seconds === undefined) {
-    seconds = {};
+  const measureAll = async () => {
+    const seconds: Record<string, number> = {};
     for (const candidate of candidates) {
       const { name } = candidate.manifest;
       try {
@@ -99,22 +90,22 @@ async function fastest(
         onWarning(`The model ${name} is left out: it can't be run (${(error as Error).message}).`);
       }
     }
-    // What can't be kept is measured again, and so is what failed.
-    if (Object.keys(seconds).length === candidates.length)
-      await writeWhole(path, JSON.stringify(seconds)).catch(() => undefined);
-  }
+    return seconds;
+  };
+  const seconds = await keptMeasurement(
+    [machine, ...candidates.map(({ manifest }) => manifest.file.sha256)],
+    {
+      folder: cacheDir,
+      schema: keptSeconds,
+      measure: measureAll,
+      // What failed is tried again.
+      isWhole: (all) => Object.keys(all).length === candidates.length,
+    },
+  );
   const there = new Map(Object.entries(seconds));
   const ranked = candidates
     .map(({ manifest }) => manifest.name)
     .filter((name) => there.has(name))
     .sort((a, b) => there.get(a)! - there.get(b)!);
   return ranked[0] ?? model;
-}
-
-async function readKept(path: string): Promise<Record<string, number> | undefined> {
-  try {
-    return keptSeconds.parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch {
-    return undefined;
-  }
 }

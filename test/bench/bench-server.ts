@@ -18,7 +18,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   }
 }
 
-/** A server of its own process whose default model is the one in the folder. */
+/** A server of its own process, set up as a user's, whose default model is the one in the folder. */
 export async function serveModel(
   folder: string,
   dataDir: string,
@@ -27,7 +27,11 @@ export async function serveModel(
   const path = resolve(folder);
   return spawnServer({
     dataDir,
-    environment: { DINO_MODELS_DIR: dirname(path), DINO_MODEL: basename(path) },
+    environment: {
+      DINO_MODELS_DIR: dirname(path),
+      DINO_MODEL: basename(path),
+      DINO_INFERENCE_WORKERS: '0',
+    },
     ...options,
   });
 }

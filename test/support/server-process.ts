@@ -34,6 +34,8 @@ export async function spawnServer({
       DINO_LOG_LEVEL: 'warn',
       // What is tested and measured is the model; tests of the cache ask for it.
       DINO_EMBEDDING_CACHE: 'off',
+      // A new data folder each time would have it measured each time.
+      DINO_INFERENCE_WORKERS: '1',
       ...environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -101,6 +101,9 @@ function readProblem(response: Response): unknown {
   return response.text ? JSON.parse(response.text) : response.body;
 }
 
+/** Each service is a new one on this machine, and would measure how the model shares the cores. */
+const QUIET = { logLevel: 'silent', embeddingCache: 'off', inferenceWorkers: 1 };
+
 function open(dataDir: string, config: Partial<Record<keyof Config, unknown>>): Promise<Service> {
-  return compose(loadConfig({}, { dataDir, logLevel: 'silent', embeddingCache: 'off', ...config }));
+  return compose(loadConfig({}, { ...QUIET, dataDir, ...config }));
 }

@@ -52,7 +52,9 @@ export async function serveEmptyFolder(
   settings: Partial<Record<keyof Config, unknown>> = {},
 ): Promise<ServedFolder> {
   const dataDir = await mkdtemp(join(tmpdir(), 'dino-page-'));
-  const server = await startServer(loadConfig({}, { port: 0, dataDir, logLevel: 'silent', ...settings }));
+  const server = await startServer(
+    loadConfig({}, { port: 0, dataDir, logLevel: 'silent', inferenceWorkers: 1, ...settings }),
+  );
   return {
     url: server.url,
     async stop() {
