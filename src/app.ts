@@ -1,5 +1,4 @@
 import express, { type Express } from 'express';
-import helmet from 'helmet';
 import type { AppParts } from './http/app-parts.js';
 import { createControllers } from './http/controllers.js';
 import { RegisterRoutes } from './http/generated/routes.js';
@@ -9,8 +8,10 @@ import { authentication } from './http/middleware/authentication.js';
 import { cacheHeaders } from './http/middleware/cache-headers.js';
 import { compress } from './http/middleware/compress.js';
 import { errorHandler, noSuchPath } from './http/middleware/error-handler.js';
+import { inOrder } from './http/middleware/in-order.js';
 import { readBody } from './http/middleware/request-body.js';
 import { requestContext } from './http/middleware/request-context.js';
+import { securityHeaders } from './http/middleware/security-headers.js';
 import { operationsRouter } from './http/operations.js';
 import { pagesRouter } from './http/pages.js';
 
@@ -21,16 +22,17 @@ export function createApp(parts: AppParts): Express {
   app.disable('x-powered-by');
   app.locals[CONTROLLERS] = createControllers(parts);
 
-  app.use(requestContext({ logger, metrics }));
-  app.use(helmet({ contentSecurityPolicy: { directives: CONTENT_POLICY }, strictTransportSecurity: false }));
-  const compression = compress(config.compressAbove);
-  if (compression !== undefined) app.use(compression);
+  app.use(
+    inOrder([requestContext({ logger, metrics }), securityHeaders(), ...compress(config.compressAbove)]),
+  );
   app.use(
     '/v1',
-    cacheHeaders,
-    authentication(config.apiKeys),
-    admission({ maxRequests: config.maxRequests, metrics }),
-    ...readBody(config),
+    inOrder([
+      cacheHeaders,
+      authentication(config.apiKeys),
+      admission({ maxRequests: config.maxRequests, metrics }),
+      readBody(config),
+    ]),
   );
   RegisterRoutes(app);
   app.use(operationsRouter(parts));
@@ -39,11 +41,3 @@ export function createApp(parts: AppParts): Express {
   app.use(errorHandler(logger));
   return app;
 }
-
-/** Everything from here alone; pictures also from memory, since the page draws them. */
-const CONTENT_POLICY = {
-  defaultSrc: ["'self'"],
-  imgSrc: ["'self'", 'data:', 'blob:'],
-  styleSrc: ["'self'", "'unsafe-inline'"],
-  upgradeInsecureRequests: null,
-};

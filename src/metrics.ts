@@ -13,11 +13,6 @@ export class Metrics {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers: [this.registry],
   });
-  readonly requestsInProgress = new Gauge({
-    name: 'dino_http_requests_in_progress',
-    help: 'Requests that hold a place at the door.',
-    registers: [this.registry],
-  });
   readonly rejected = new Counter({
     name: 'dino_rejected_total',
     help: 'Requests and images answered with 429, by what was full.',
@@ -102,19 +97,24 @@ export class Metrics {
     });
   }
 
-  /** Shows the lengths of the queues at each scrape. */
-  observeQueueLengths(lengths: { inference: () => number; decode: () => number }): void {
-    this.#observeLength('dino_queue_length', 'Images waiting for inference.', lengths.inference);
-    this.#observeLength('dino_decode_queue_length', 'Images waiting for a decoder.', lengths.decode);
+  /** Shows at each scrape how many requests are inside. */
+  observeRequestsInProgress(count: () => number): void {
+    this.#observe('dino_http_requests_in_progress', 'Requests that hold a place at the door.', count);
   }
 
-  #observeLength(name: string, help: string, length: () => number): void {
+  /** Shows the lengths of the queues at each scrape. */
+  observeQueueLengths(lengths: { inference: () => number; decode: () => number }): void {
+    this.#observe('dino_queue_length', 'Images waiting for inference.', lengths.inference);
+    this.#observe('dino_decode_queue_length', 'Images waiting for a decoder.', lengths.decode);
+  }
+
+  #observe(name: string, help: string, value: () => number): void {
     new Gauge({
       name,
       help,
       registers: [this.registry],
       collect() {
-        this.set(length());
+        this.set(value());
       },
     });
   }

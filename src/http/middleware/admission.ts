@@ -14,6 +14,7 @@ export function admission({
   metrics: Metrics;
 }): RequestHandler {
   let inside = 0;
+  metrics.observeRequestsInProgress(() => inside);
   return (_request, response, next) => {
     if (inside >= maxRequests) {
       metrics.rejected.inc({ reason: 'requests' });
@@ -25,10 +26,8 @@ export function admission({
       return;
     }
     inside += 1;
-    metrics.requestsInProgress.set(inside);
     response.on('close', () => {
       inside -= 1;
-      metrics.requestsInProgress.set(inside);
     });
     next();
   };

@@ -8,15 +8,15 @@ const COMPRESSIBLE = /^(application\/(json|problem\+json|javascript)|text\/|imag
  * Compresses JSON and text for clients that ask for it: with Brotli at a fast level or gzip, on libuv's threads.
  *
  * @param above size in bytes from which an answer is compressed, and any that is written in slices; 0: never
- * @returns undefined for never
+ * @returns no handler for never
  */
-export function compress(above: number): RequestHandler | undefined {
-  if (above === 0) return undefined;
+export function compress(above: number): RequestHandler[] {
+  if (above === 0) return [];
   const handler = compression({
     threshold: above,
     filter: (_request, response) => COMPRESSIBLE.test(String(response.getHeader('Content-Type'))),
   });
-  return (request, response, next) => {
+  const compressWhereAsked: RequestHandler = (request, response, next) => {
     // Whoever doesn't ask pays nothing.
     if (request.headers['accept-encoding'] !== undefined) {
       handler(request, response, next);
@@ -25,4 +25,5 @@ export function compress(above: number): RequestHandler | undefined {
       next();
     }
   };
+  return [compressWhereAsked];
 }

@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import express, { type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import express, { type NextFunction, type Request, type RequestHandler } from 'express';
 import multer from 'multer';
 import { DinoError } from '../../errors.js';
 
@@ -14,9 +13,9 @@ export interface BodyLimits {
  * `request.uploads`; a multipart form's text fields join the query, where a raw body's options are too. So a
  * controller sees options and images, and not how they came.
  */
-export function readBody(limits: BodyLimits): RequestHandler[] {
-  const json = express.json({ limit: limits.maxBodyBytes });
-  const raw = express.raw({ type: isRawImage, limit: limits.maxImageBytes });
+export function readBody(limits: BodyLimits): RequestHandler {
+  const json = express.json({ type: always, limit: limits.maxBodyBytes });
+  const raw = express.raw({ type: always, limit: limits.maxImageBytes });
   const form = multer({
     storage: multer.memoryStorage(),
     limits: {
@@ -30,54 +29,65 @@ export function readBody(limits: BodyLimits): RequestHandler[] {
       fieldNestingDepth: 0,
     },
   }).any();
-  return [limitLength(limits.maxBodyBytes), json, raw, form, arrange];
+  return (request, response, next) => {
+    const length = Number(request.headers['content-length'] ?? 0);
+    if (length > limits.maxBodyBytes) {
+      const detail = `The body has ${length} bytes, but ${limits.maxBodyBytes} are the limit.`;
+      return next(new DinoError('payload-too-large', detail));
+    }
+    if (isRawImage(request)) return raw(request, response, andThen(takeImage, request, next));
+    if (request.is('application/json')) return json(request, response, next);
+    // Multipart bodies have no limit of their own in multer, only their parts have; see above.
+    if (request.is('multipart')) return void form(request, response, andThen(takeForm, request, next));
+    const hasBody = request.headers['transfer-encoding'] !== undefined || length > 0;
+    next(hasBody ? notRead(request.headers['content-type']) : undefined);
+  };
 }
 
-function isRawImage(request: IncomingMessage): boolean {
+/** The parsers are not asked whether a body is theirs. */
+const always = (): boolean => true;
+
+function isRawImage(request: Request): boolean {
   const type = (request.headers['content-type'] ?? '').toLowerCase();
   return type.startsWith('image/') || type.startsWith('application/octet-stream');
 }
 
-/** Multipart bodies have no limit of their own in multer, only their parts have. */
-function limitLength(maxBytes: number): RequestHandler {
-  return (request, _response, next) => {
-    const length = Number(request.headers['content-length'] ?? 0);
-    if (length > maxBytes) {
-      next(
-        new DinoError('payload-too-large', `The body has ${length} bytes, but ${maxBytes} are the limit.`),
-      );
-    } else {
-      next();
+function andThen(take: (request: Request) => void, request: Request, next: NextFunction): NextFunction {
+  return (error?: unknown) => {
+    if (error) return next(error);
+    try {
+      take(request);
+    } catch (refused) {
+      return next(refused);
     }
+    next();
   };
 }
 
-function arrange(request: Request, _response: Response, next: NextFunction): void {
-  const hasBody =
-    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
-  const type = request.headers['content-type'];
-  if (Array.isArray(request.files)) {
-    request.uploads = request.files.map((file) => ({ bytes: file.buffer, name: file.originalname }));
-    const fields = request.body as Record<string, unknown>;
-    // Express 5 computes `query` in a getter of its prototype: an own property takes its place.
-    Object.defineProperty(request, 'query', { value: { ...request.query, ...fields }, configurable: true });
-    request.body = undefined;
-  } else if (isRawImage(request)) {
-    if (!Buffer.isBuffer(request.body) || request.body.length === 0) {
-      return next(new DinoError('invalid-request', 'The body is empty. Send the bytes of an image.'));
-    }
-    request.uploads = [{ bytes: request.body, name: undefined }];
-    request.body = undefined;
-  } else if (hasBody && type === undefined) {
-    return next(
-      new DinoError(
-        'invalid-request',
-        'The body has no Content-Type. Use image/*, multipart/form-data or application/json.',
-      ),
-    );
-  } else if (hasBody && !request.is('application/json')) {
-    const detail = `A body of type ${type} is not read here. Use image/*, multipart/form-data or application/json.`;
-    return next(new DinoError('unsupported-image', detail));
+/** @throws DinoError invalid-request where there are no bytes */
+function takeImage(request: Request): void {
+  const body: unknown = request.body;
+  if (!Buffer.isBuffer(body) || body.length === 0) {
+    throw new DinoError('invalid-request', 'The body is empty. Send the bytes of an image.');
   }
-  next();
+  request.uploads = [{ bytes: body, name: undefined }];
+  request.body = undefined;
+}
+
+function takeForm(request: Request): void {
+  const files = request.files as Express.Multer.File[];
+  request.uploads = files.map((file) => ({ bytes: file.buffer, name: file.originalname }));
+  const fields = request.body as Record<string, unknown>;
+  // Express 5 computes `query` in a getter of its prototype: an own property takes its place.
+  Object.defineProperty(request, 'query', { value: { ...request.query, ...fields }, configurable: true });
+  request.body = undefined;
+}
+
+function notRead(type: string | undefined): DinoError {
+  const detail =
+    type === undefined ? 'The body has no Content-Type.' : `A body of type ${type} is not read here.`;
+  return new DinoError(
+    type === undefined ? 'invalid-request' : 'unsupported-image',
+    `${detail} Use image/*, multipart/form-data or application/json.`,
+  );
 }

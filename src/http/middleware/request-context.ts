@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler } from 'express';
-import { Timings } from '../../timings.js';
 import type { Logger } from '../../logger.js';
 import type { Metrics } from '../../metrics.js';
-import { priorityOf } from './priority.js';
-import { sendTimings } from './server-timing.js';
+import { RequestCaller } from './request-caller.js';
 
 declare module 'express-serve-static-core' {
   interface Request {
@@ -22,15 +20,14 @@ export function requestContext({ logger, metrics }: { logger: Logger; metrics: M
     request.id = given !== undefined && HARMLESS_ID.test(given) ? given : randomUUID();
     response.setHeader('X-Request-Id', request.id);
 
-    const gone = new AbortController();
-    const timings = new Timings();
-    request.caller = { signal: gone.signal, priority: priorityOf(request.get('priority')), timings };
-    sendTimings(response, timings);
-    const stop = metrics.httpSeconds.startTimer();
+    const caller = new RequestCaller(request, response);
+    request.caller = caller;
+    const started = performance.now();
     response.on('close', () => {
-      if (!response.writableFinished) gone.abort(new Error('the client has gone'));
+      if (!response.writableFinished) caller.leave();
       const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
-      const seconds = stop({ method: request.method, route, status: response.statusCode });
+      const seconds = (performance.now() - started) / 1000;
+      metrics.httpSeconds.observe({ method: request.method, route, status: response.statusCode }, seconds);
       logger.debug(
         {
           id: request.id,
