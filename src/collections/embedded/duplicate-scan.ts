@@ -122,10 +122,10 @@ export class DuplicateScan {
   }
 
   private report(): DuplicateReport {
-    const { row, index, catalog } = this.collection;
+    const { vectors } = this.collection.index;
     const idOf = (position: number): string | undefined => {
       const label = this.labels[position]!;
-      return index.vectors.has(label) ? catalog.describeLabel(row.row, label).id : undefined;
+      return vectors.has(label) ? vectors.idOf(label) : undefined;
     };
     this.cutPairs();
     const groups = new Map<number, DuplicateGroup & { ids: string[] }>();

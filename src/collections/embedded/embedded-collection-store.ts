@@ -61,6 +61,7 @@ import { DATABASE } from './snapshots/manifest.js';
 import { EngineThread } from './engine-thread.js';
 import { syncPath } from './sync-path.js';
 import type { CommitCounts } from './group-commit.js';
+import { unpackHits } from './packed-hits.js';
 
 /** Pages of a copy that may wait for the disk; 8 MiB of the usual 4 KiB ones. */
 const PAGES_PER_SYNC = 2048;
@@ -293,12 +294,18 @@ export class EmbeddedCollectionStore implements CollectionStore {
     const checked = validateSearchQuery(query);
     // Copied tightly, because sending a view would copy the whole buffer behind it; not handed over, because a quick
     // read may be sent twice.
-    return this.thread.call('search', [name, { ...checked, vector: new Float32Array(checked.vector) }]);
+    const packed = await this.thread.call('search', [
+      name,
+      { ...checked, vector: new Float32Array(checked.vector) },
+    ]);
+    return unpackHits(packed);
   }
 
   async searchStored(collection: string, id: string, settings: RankingSettings): Promise<SearchAnswer> {
     const name = validateCollectionName(collection);
-    return this.thread.call('searchStored', [name, validateImageId(id), validateRankingSettings(settings)]);
+    const checked = validateRankingSettings(settings);
+    const { hits, model } = await this.thread.call('searchStored', [name, validateImageId(id), checked]);
+    return { hits: unpackHits(hits), model };
   }
 
   async countImages(collection: string, filter?: Filter): Promise<number> {

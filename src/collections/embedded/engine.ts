@@ -24,8 +24,6 @@ import type {
   PutOptions,
   PutOutcome,
   ReembeddingProgress,
-  SearchHit,
-  SearchAnswer,
   SearchQuery,
   RankingSettings,
   StoredImage,
@@ -46,7 +44,7 @@ import { Contents } from './contents/contents.js';
 import type { StoredContent } from './contents/read-content.js';
 import { GroupCommit } from './group-commit.js';
 import type { CommitCounts, Settled } from './group-commit.js';
-import { searchHits } from './hit-search.js';
+import { searchByLabel, searchHits } from './hit-search.js';
 import { ObjectIndex } from './object-index.js';
 import type { BackupProgress, OnlineBackup } from './online-backup.js';
 import {
@@ -59,6 +57,7 @@ import {
   settingsDiffer,
 } from './open-collection.js';
 import type { OpenCollection } from './open-collection.js';
+import { packHits, type PackedHits } from './packed-hits.js';
 import { Reembeddings } from './reembeddings.js';
 import { SqliteCatalog } from './sqlite-catalog.js';
 import type { CollectionRow, LabelledVector } from './sqlite-catalog.js';
@@ -396,14 +395,19 @@ export class Engine {
     this.group.afterCommit(() => forget(open, label));
   }
 
-  search(name: string, query: SearchQuery): SearchHit[] {
-    return searchHits({ ...this.get(name), catalog: this.catalog }, query);
+  search(name: string, query: SearchQuery): PackedHits {
+    return packHits(searchHits({ ...this.get(name), catalog: this.catalog }, query));
   }
 
-  searchStored(name: string, id: string, settings: RankingSettings): SearchAnswer {
-    const { row } = this.get(name);
-    const [vector] = this.getVectors(name, [id]);
-    return { hits: this.search(name, { ...settings, vector: vector!, excludeIds: [id] }), model: row.model };
+  searchStored(
+    name: string,
+    id: string,
+    settings: RankingSettings,
+  ): { readonly hits: PackedHits; readonly model: string } {
+    const open = this.get(name);
+    const label = this.catalog.findLabel(open.row.row, id) ?? missing(name, id);
+    const hits = searchByLabel({ ...open, catalog: this.catalog }, label, settings);
+    return { hits: packHits(hits), model: open.row.model };
   }
 
   countImages(name: string, filter: Filter | undefined): number {

@@ -1,4 +1,4 @@
-import type { SearchHit, SearchQuery } from '../collection-store.js';
+import type { RankingSettings, SearchQuery } from '../collection-store.js';
 import type { Metadata } from '../filter.js';
 import { compareIds } from '../id-order.js';
 import { toUnitVector } from '../unit-vector.js';
@@ -7,6 +7,7 @@ import { GroupWalk } from './group-walk.js';
 import { diversify } from './mmr.js';
 import { NearCopies } from './near-copies.js';
 import { requireModel } from './open-collection.js';
+import type { StoredHit } from './packed-hits.js';
 import { searchVectors, type FoundLabel, type ObjectIndex } from './object-index.js';
 import type { CollectionRow, SqliteCatalog } from './sqlite-catalog.js';
 import type { ScoredLabel } from './vector-table.js';
@@ -24,18 +25,30 @@ export interface SearchedCollection {
 }
 
 /** A search of one collection, from a validated query to its hits. */
-export function searchHits(collection: SearchedCollection, query: SearchQuery): SearchHit[] {
-  return new HitSearch(collection, query).hits();
+export function searchHits(collection: SearchedCollection, query: SearchQuery): StoredHit[] {
+  const { row, catalog } = collection;
+  const labels = (query.excludeIds ?? []).flatMap((id) => catalog.findLabel(row.row, id) ?? []);
+  return new HitSearch(collection, query, new Set(labels)).hits();
+}
+
+/** The same by the vector under a label that is there, whose image is not found. */
+export function searchByLabel(
+  collection: SearchedCollection,
+  label: number,
+  settings: RankingSettings,
+): StoredHit[] {
+  const vector = collection.index.vectors.get(label);
+  return new HitSearch(collection, { ...settings, vector }, new Set([label])).hits();
 }
 
 interface Described extends FoundLabel {
-  readonly metadata: Metadata;
+  /** As the database has it. */
+  readonly metadata: string;
 }
 
 class HitSearch {
   private readonly vector: Float32Array;
   private readonly matching: readonly number[] | undefined;
-  private readonly excluded: ReadonlySet<number>;
   private readonly copies: NearCopies | undefined;
   private readonly offset: number;
   /** Hits or groups down to the last one wanted. */
@@ -44,19 +57,19 @@ class HitSearch {
   constructor(
     private readonly collection: SearchedCollection,
     private readonly query: SearchQuery,
+    private readonly excluded: ReadonlySet<number>,
   ) {
     const { row, index, catalog } = collection;
     requireModel(row, query.modelFingerprint);
     this.vector = toUnitVector(query.vector, row.dimension, 'The query vector');
     this.matching = query.filter && catalog.fields.matching(row.row, query.filter);
-    this.excluded = new Set((query.excludeIds ?? []).flatMap((id) => catalog.findLabel(row.row, id) ?? []));
     if (query.suppressDuplicates !== undefined)
       this.copies = new NearCopies(index.vectors, query.suppressDuplicates);
     this.offset = query.offset ?? 0;
     this.wanted = this.offset + query.k;
   }
 
-  hits(): SearchHit[] {
+  hits(): StoredHit[] {
     const { groupBy, diversity } = this.query;
     if (groupBy !== undefined) return this.groups(groupBy);
     let found: readonly FoundLabel[];
@@ -67,7 +80,7 @@ class HitSearch {
     } else {
       found = this.ranked(this.wanted);
     }
-    return found.slice(this.offset).map((hit) => this.shape(this.describe(hit)));
+    return this.describe(found.slice(this.offset)).map((hit) => this.shape(hit));
   }
 
   /** The best `count`, copies of better ones left out where that was asked for. */
@@ -89,7 +102,7 @@ class HitSearch {
   }
 
   /** The best images of the best groups, as if the whole ranking was gone through from the top. */
-  private groups(field: string): SearchHit[] {
+  private groups(field: string): StoredHit[] {
     const { groupSize = 1, filter } = this.query;
     const { row, catalog } = this.collection;
     const walk = new GroupWalk<Described>(this.wanted, groupSize);
@@ -97,10 +110,10 @@ class HitSearch {
     let relevant = this.matching;
     for (let depth = this.wanted * groupSize + FIRST_LOOK_MARGIN; ; depth *= DEEPER) {
       const next = this.look(depth, relevant, seen);
-      for (const scored of next) {
-        seen.add(scored.label);
-        const hit = this.describe(scored);
-        const value = Object.hasOwn(hit.metadata, field) ? hit.metadata[field] : undefined;
+      for (const hit of this.describe(next)) {
+        seen.add(hit.label);
+        const metadata = JSON.parse(hit.metadata) as Metadata;
+        const value = Object.hasOwn(metadata, field) ? metadata[field] : undefined;
         const isWelcome = (): boolean => !(this.copies?.has(hit.label, hit.score) ?? false);
         if (walk.place({ hit, value }, isWelcome)) this.copies?.keep(hit.label, hit.score);
         if (walk.isComplete) break;
@@ -141,14 +154,16 @@ class HitSearch {
     return searchVectors(this.collection, asked, objects);
   }
 
-  private describe(hit: FoundLabel): Described {
+  private describe(hits: readonly FoundLabel[]): Described[] {
     const { row, catalog } = this.collection;
-    return { ...hit, metadata: catalog.describeLabel(row.row, hit.label).metadata };
+    const labels = hits.map(({ label }) => label);
+    const metadata = catalog.metadataOf(row.row, labels);
+    return hits.map((hit, i) => ({ ...hit, metadata: metadata[i]! }));
   }
 
-  private shape({ label, id, score, metadata, object }: Described): SearchHit {
+  private shape({ label, id, score, metadata, object }: Described): StoredHit {
     const { row, index, objects, catalog } = this.collection;
-    const hit: SearchHit =
+    const hit: StoredHit =
       object === undefined
         ? { id, score, metadata }
         : { id, score, metadata, bbox: catalog.objects.bbox(row.row, label, object.number) };

@@ -292,13 +292,14 @@ export class SqliteCatalog {
     ).get(collection, id) as StoredPicture | undefined;
   }
 
-  /** Id and metadata of the version with this label, which must be stored. */
-  describeLabel(collection: number, label: number): Pick<StoredImage, 'id' | 'metadata'> {
-    const row = this.prepare('SELECT id, metadata FROM images WHERE collection = ? AND label = ?').get(
-      collection,
-      label,
-    ) as { id: string; metadata: string };
-    return { id: row.id, metadata: JSON.parse(row.metadata) as StoredImage['metadata'] };
+  /** Metadata, as JSON text, of the versions with these labels in their order; all of them must be stored. */
+  metadataOf(collection: number, labels: readonly number[]): string[] {
+    return this.prepare(
+      `SELECT metadata FROM json_each(?) AS wanted CROSS JOIN images ON collection = ? AND label = wanted.value
+       ORDER BY wanted.key`,
+    )
+      .pluck()
+      .all(JSON.stringify(labels), collection) as string[];
   }
 
   /** At most `limit` images after the id `after`, in ascending order of id. */

@@ -83,6 +83,11 @@ export class VectorTable {
     return this.store.read(this.slotOf(label));
   }
 
+  /** The id that a label that is there was added with. */
+  idOf(label: number): string {
+    return this.ids[this.slotOf(label)]!;
+  }
+
   /** Where the vector of a label that is there lies in `store`, until the next `delete`. */
   slotOf(label: number): number {
     const slot = this.slots.get(label);
