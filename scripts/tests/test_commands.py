@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ["export_onnx.py"],
         ["evaluate.py", "knn"],
         ["golden.py"],
+        ["golden_pixels.py"],
         ["bench_training.py"],
     ],
 )

@@ -1,6 +1,6 @@
 import type { Sharp } from 'sharp';
 import { explainingFailure, inspectImage, openImage, type ImageLimits } from './decoder.js';
-import type { Size } from './resample.js';
+import type { Size } from './resample-plan.js';
 
 /** Pictures that show the photo itself are scaled down to at most so many pixels. */
 export const MAX_PICTURE_PIXELS = 4_000_000;

@@ -1,4 +1,4 @@
-import type { Size } from './resample.js';
+import type { Size } from './resample-plan.js';
 
 /** In px from the upper left corner; the middle of the first pixel is at 0.5. */
 export interface Point {

@@ -1,6 +1,8 @@
 import sharp, { type Sharp } from 'sharp';
 import { DinoError } from '../errors.js';
+import { readJpegHeader } from './jpeg-header.js';
 import { detectMediaType, type ImageMediaType } from './media-type.js';
+import type { Size } from './resample-plan.js';
 
 // Everything below is process-wide in sharp, so it is set once, where sharp enters the program.
 // Each request's image is another one: a cache of operations would only hold memory.
@@ -46,11 +48,8 @@ export interface ImageInfo {
  */
 export async function inspectImage(bytes: Uint8Array, limits: ImageLimits): Promise<ImageInfo> {
   const mediaType = detectMediaType(bytes);
-  const { autoOrient } = await explainingFailure(mediaType, limits, () =>
-    // Without a limit here, so that the answer can tell the size; nothing is decoded yet.
-    sharp(bytes, { limitInputPixels: false }).metadata(),
-  );
-  const { width, height } = autoOrient;
+  const { width, height } =
+    readJpegHeader(bytes)?.size ?? (await explainingFailure(mediaType, limits, () => uprightSize(bytes)));
   if (width * height > limits.maxPixels) {
     throw new DinoError(
       'payload-too-large',
@@ -59,6 +58,11 @@ export async function inspectImage(bytes: Uint8Array, limits: ImageLimits): Prom
     );
   }
   return { mediaType, width, height };
+}
+
+async function uprightSize(bytes: Uint8Array): Promise<Size> {
+  // Without a limit here, so that the answer can tell the size; nothing is decoded yet.
+  return (await sharp(bytes, { limitInputPixels: false }).metadata()).autoOrient;
 }
 
 /**

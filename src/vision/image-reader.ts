@@ -2,9 +2,11 @@ import type { Caller } from '../caller.js';
 import { fitWithin } from './backdrop.js';
 import type { DecodeQueue } from './decode-queue.js';
 import { explainingFailure, inspectImage, openImage, type ImageInfo, type ImageLimits } from './decoder.js';
+import { readJpegPixels } from './jpeg-pixels.js';
 import type { Pixels } from './pixels.js';
 import type { PreprocessingMode } from './preprocessing-mode.js';
-import { resample, type ResamplePlan, type Size } from './resample.js';
+import type { ResamplePlan, Size } from './resample-plan.js';
+import { resample } from './resample.js';
 
 export type { ImageInfo, ImageLimits } from './decoder.js';
 
@@ -90,7 +92,9 @@ export function createImageReader(options: ImageReaderOptions): ImageReader {
     const plan = (info: ImageInfo) => {
       const scaling = planFor(info);
       return async () => {
-        const pixels = await resample(openImage(bytes, options), scaling, options.preprocessing);
+        const pixels =
+          (await readJpegPixels(bytes, scaling, options)) ??
+          (await resample(openImage(bytes, options), scaling, options.preprocessing));
         return { pixels, info };
       };
     };

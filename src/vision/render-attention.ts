@@ -3,7 +3,7 @@ import { fitWithin, MAX_PICTURE_PIXELS, paintOn } from './backdrop.js';
 import { heatPalette, toHeatIndices } from './colour-map.js';
 import { cellEdges, type CoverGrid } from './grid-cover.js';
 import { colourGreyPng, encodeRowsAsPng, type RowRun } from './indexed-png.js';
-import type { Size } from './resample.js';
+import type { Size } from './resample-plan.js';
 
 /** How a value a patch becomes a value a pixel: patches as they are, or smoothed. */
 export type Interpolation = 'nearest' | 'bicubic';

@@ -1,24 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { Pixels } from './pixels.js';
 import type { PreprocessingMode } from './preprocessing-mode.js';
-
-/** Where a picture goes: it is scaled to `width` x `height`, and `window` is what is kept of that. */
-export interface ResamplePlan {
-  readonly source: Size;
-  readonly target: Size;
-  /** Part of the target that is kept, in target pixels. */
-  readonly window: {
-    readonly left: number;
-    readonly top: number;
-    readonly width: number;
-    readonly height: number;
-  };
-}
-
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
+import { shrinkOnLoad, type ResamplePlan, type Size } from './resample-plan.js';
 
 /** One direction of a {@link ResamplePlan}. */
 interface Axis {
@@ -42,9 +25,6 @@ interface Axis {
 /** Pixels on either side that a cubic kernel reaches for. */
 const KERNEL_REACH = 2;
 
-/** Source pixels per target pixel from which on sharp shrinks a JPEG while it loads, with `fastShrinkOnLoad` off. */
-const SHRUNK_ON_LOAD_FROM = 4;
-
 /**
  * Scales a picture with the Catmull-Rom cubic (a = -0.5) and the centre convention, as Pillow's
  * `resize(BICUBIC)` does: the kernel is widened when the picture shrinks. An alpha channel is flattened on
@@ -60,9 +40,7 @@ const SHRUNK_ON_LOAD_FROM = 4;
  */
 export async function resample(picture: Sharp, plan: ResamplePlan, mode: PreprocessingMode): Promise<Pixels> {
   const { source, target, window } = plan;
-  const isMuchLarger =
-    Math.min(source.width / target.width, source.height / target.height) >= SHRUNK_ON_LOAD_FROM;
-  if (mode === 'fast' && isMuchLarger) return shrinkOnLoad(picture, plan);
+  if (shrinkOnLoad(plan, mode) > 1) return resampleShrunk(picture, plan);
   const across = planAxis(source.width, target.width, window.left, window.width);
   const down = planAxis(source.height, target.height, window.top, window.height);
   const first = picture
@@ -116,7 +94,7 @@ export async function resample(picture: Sharp, plan: ResamplePlan, mode: Preproc
  * libvips decodes a JPEG at 1/2, 1/4 or 1/8, as long as at least half of the way is left for the cubic kernel, and
  * turns a picture upright after scaling. Either is off as soon as sharp is told to cut, so the window is cut here.
  */
-async function shrinkOnLoad(picture: Sharp, { target, window }: ResamplePlan): Promise<Pixels> {
+async function resampleShrunk(picture: Sharp, { target, window }: ResamplePlan): Promise<Pixels> {
   const data = await picture
     .flatten({ background: '#ffffff' })
     .resize(target.width, target.height, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false })

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { paintOn } from './backdrop.js';
-import type { Size } from './resample.js';
+import type { Size } from './resample-plan.js';
 
 /** Side in px of the square that each photo is fitted into. */
 const SIDE = 720;
