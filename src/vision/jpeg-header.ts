@@ -43,7 +43,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | undefined {
       return undefined;
     }
     if (marker === APP2 && startsWith(bytes, start, end, 'ICC_PROFILE\0')) return undefined;
-    if (marker === APP1 && startsWith(bytes, start, end, 'Exif\0')) {
+    if (marker === APP1 && startsWith(bytes, start, end, 'Exif')) {
       if (orientation !== undefined) return undefined;
       orientation = readOrientation(new DataView(bytes.buffer, bytes.byteOffset + start, end - start));
       if (orientation === undefined) return undefined;
@@ -79,7 +79,7 @@ const TYPE_SHORT = 3;
  */
 function readOrientation(exif: DataView): number | undefined {
   const tiff = 6;
-  if (exif.byteLength < tiff + 8) return undefined;
+  if (exif.byteLength < tiff + 8 || exif.getUint16(4) !== 0) return undefined;
   const order = exif.getUint16(tiff);
   if (order !== 0x4949 && order !== 0x4d4d) return undefined;
   const isLittle = order === 0x4949;

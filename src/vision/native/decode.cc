@@ -7,8 +7,15 @@
 
 namespace {
 
-/** Rows asked for at once: as many as libjpeg makes of one row of blocks with halved colours. */
-constexpr int STRIP = 16;
+/**
+ * Rows asked for at once: as many as libjpeg makes of one row of blocks with halved colours, or fewer, so that their
+ * memory is not given back to the system each time.
+ */
+int stripRows(const JpegRows &rows) {
+  constexpr int MOST = 16;
+  constexpr int BYTES = 96 << 10;
+  return std::clamp(BYTES / (rows.width() * rows.channels()), 1, MOST);
+}
 
 /** How a picture is stored, by its EXIF orientation. */
 struct Turn {
@@ -40,13 +47,39 @@ ResamplerPlan planResampler(const DecodePlan &plan, const Turn &turn) {
           turn.isTransposed};
 }
 
-void toRgb(const std::uint8_t *row, int width, int channels, std::uint8_t *result) {
-  if (channels == 3) {
-    std::memcpy(result, row, 3 * static_cast<std::size_t>(width));
-    return;
+/** Hands rows on as RGB with ROW_PADDING behind them: copies of them where they have neither. */
+class RowFeed {
+ public:
+  RowFeed(const JpegRows &rows, Resampler &resampler)
+      : width(rows.width()), channels(rows.channels()), resampler(resampler) {
+    for (std::vector<std::uint8_t> &copy : copies) copy.resize(std::size_t{3} * width + ROW_PADDING);
   }
-  for (int i = 0; i < width; i++, result += 3) result[0] = result[1] = result[2] = row[i];
-}
+
+  void give(const std::uint8_t *strip, int count) {
+    const std::size_t length = static_cast<std::size_t>(width) * channels;
+    const std::uint8_t *const end = strip + length * count;
+    for (int first = 0; first < count; first += ROWS_TOGETHER) {
+      const int now = std::min(ROWS_TOGETHER, count - first);
+      const std::uint8_t *rows[ROWS_TOGETHER];
+      for (int i = 0; i < now; i++, strip += length) {
+        const bool isReady = channels == 3 && static_cast<std::size_t>(end - strip) >= length + ROW_PADDING;
+        rows[i] = isReady ? strip : copy(strip, copies[i].data());
+      }
+      resampler.take(rows, now);
+    }
+  }
+
+ private:
+  const std::uint8_t *copy(const std::uint8_t *row, std::uint8_t *result) const {
+    if (channels == 3) return static_cast<const std::uint8_t *>(std::memcpy(result, row, std::size_t{3} * width));
+    for (int i = 0; i < width; i++) std::memset(result + 3 * i, row[i], 3);
+    return result;
+  }
+
+  const int width, channels;
+  Resampler &resampler;
+  std::vector<std::uint8_t> copies[ROWS_TOGETHER];
+};
 
 }  // namespace
 
@@ -59,17 +92,15 @@ Outcome decode(const Vips &vips, const Weighing &weighing, const Jpeg &jpeg, con
   const int height = turn.isTransposed ? plan.width : plan.height;
   if (!rows.open({width, height, plan.orientation, plan.shrink})) return Outcome::REFUSED;
   Resampler resampler(weighing, planResampler(plan, turn), pixels);
-  std::vector<std::uint8_t> line(3 * static_cast<std::size_t>(rows.width()) + ROW_PADDING);
+  RowFeed feed(rows, resampler);
+  const int strip = stripRows(rows);
   // To the last row, wanted or not: a file that is cut off is found out only there.
-  for (int top = 0; top < rows.height(); top += STRIP) {
+  for (int top = 0; top < rows.height(); top += strip) {
     if (std::chrono::steady_clock::now() > deadline) return Outcome::LATE;
-    const int count = std::min(STRIP, rows.height() - top);
-    const std::uint8_t *row = rows.read(top, count);
-    if (row == nullptr) return Outcome::REFUSED;
-    for (int i = 0; i < count; i++, row += rows.width() * rows.channels()) {
-      toRgb(row, rows.width(), rows.channels(), line.data());
-      resampler.take(line.data());
-    }
+    const int count = std::min(strip, rows.height() - top);
+    const std::uint8_t *const pixelsOfStrip = rows.read(top, count);
+    if (pixelsOfStrip == nullptr) return Outcome::REFUSED;
+    feed.give(pixelsOfStrip, count);
   }
   return Outcome::DECODED;
 }

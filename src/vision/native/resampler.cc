@@ -1,5 +1,6 @@
 #include "resampler.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace {
@@ -23,27 +24,42 @@ Resampler::Resampler(const Weighing &weighing, const ResamplerPlan &plan, std::u
       down(plan.down),
       isTransposed(plan.isTransposed),
       isDownFirst(::isDownFirst(plan)),
+      isScaledAcross(!across.isUnscaled() || across.isMirrored()),
       pixels(pixels),
       kept(rowBytes(isDownFirst ? plan.across.source : across.length())),
       stride(kept + ROW_PADDING),
-      ring(stride * down.longest()),
+      slots(down.longest() + ROWS_TOGETHER - 1),
+      ring(stride * slots),
       together(down.longest()),
       half(isDownFirst ? stride : 0),
       line(rowBytes(across.length()) + ROW_PADDING) {}
 
-void Resampler::take(const std::uint8_t *row) {
-  const int index = next++;
-  if (index < down.begin() || index >= down.end()) return;
-  if (isDownFirst) {
-    std::memcpy(slot(index), row, kept);
-  } else {
-    scaleAcross(row, slot(index));
-  }
+void Resampler::take(const std::uint8_t *const *rows, int count) {
+  const int first = std::max(next, down.begin());
+  const int end = std::min(next + count, down.end());
+  if (first < end) hold(rows + (first - next), first, end - first);
+  next += count;
   for (; done < down.length(); done++) {
     const int position = down.isMirrored() ? down.length() - 1 - done : done;
     const Axis::Taps taps = down.taps(position);
     if (taps.first + taps.count > next) return;
     finish(position, taps);
+  }
+}
+
+void Resampler::hold(const std::uint8_t *const *rows, int first, int count) {
+  std::uint8_t *places[ROWS_TOGETHER];
+  for (int i = 0; i < count; i++) places[i] = slot(first + i);
+  if (!isDownFirst && isScaledAcross && count == ROWS_TOGETHER) {
+    weighing.acrossTogether(rows, across, places);
+    return;
+  }
+  for (int i = 0; i < count; i++) {
+    if (isDownFirst) {
+      std::memcpy(places[i], rows[i], kept);
+    } else {
+      scaleAcross(rows[i], places[i]);
+    }
   }
 }
 
@@ -67,10 +83,10 @@ void Resampler::finish(int position, const Axis::Taps &taps) {
 }
 
 void Resampler::scaleAcross(const std::uint8_t *row, std::uint8_t *result) const {
-  if (across.isUnscaled() && !across.isMirrored()) {
-    std::memcpy(result, row + rowBytes(across.begin()), rowBytes(across.length()));
+  if (isScaledAcross) {
+    weighing.across(&row, across, &result);
   } else {
-    weighing.across(row, across, result);
+    std::memcpy(result, row + rowBytes(across.begin()), rowBytes(across.length()));
   }
 }
 

@@ -11,19 +11,20 @@ struct ResamplerPlan {
 
 /**
  * Scales a picture row by row as Pillow 13 does: first across, then down, as seen upright, with 8 bits in between; the
- * other way round where the height shrinks by more than twice as many pixels as the width. It holds no more rows than
- * one pixel of the result is made of.
+ * other way round where the height shrinks by more than twice as many pixels as the width. It holds hardly more
+ * rows than one pixel of the result is made of.
  */
 class Resampler {
  public:
   /** @param pixels room for the window, upright, RGB */
   Resampler(const Weighing &weighing, const ResamplerPlan &plan, std::uint8_t *pixels);
 
-  /** Takes the next row: RGB, with ROW_PADDING bytes behind it. */
-  void take(const std::uint8_t *row);
+  /** Takes the next rows, at most ROWS_TOGETHER: RGB, with ROW_PADDING bytes behind each. */
+  void take(const std::uint8_t *const *rows, int count);
 
  private:
-  std::uint8_t *slot(int row) { return ring.data() + row % down.longest() * stride; }
+  std::uint8_t *slot(int row) { return ring.data() + row % slots * stride; }
+  void hold(const std::uint8_t *const *rows, int first, int count);
   void finish(int position, const Axis::Taps &taps);
   void scaleAcross(const std::uint8_t *row, std::uint8_t *result) const;
   void scaleDown(const Axis::Taps &taps, std::size_t from, std::size_t length, std::uint8_t *result);
@@ -33,9 +34,12 @@ class Resampler {
   const bool isTransposed;
   /** As the picture is stored. */
   const bool isDownFirst;
+  /** Otherwise the window's part of a row is what it is. */
+  const bool isScaledAcross;
   std::uint8_t *const pixels;
   /** Bytes of a row that is held, and from one to the next. */
   const std::size_t kept, stride;
+  const int slots;
   std::vector<std::uint8_t> ring;
   std::vector<const std::uint8_t *> together;
   /** One row, as it is stored, that is scaled down but not across, and wholly. */

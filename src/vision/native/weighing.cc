@@ -17,20 +17,24 @@ std::uint8_t toByte(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> Axis::FRACTION_BITS, 0, 255));
 }
 
-void acrossBaseline(const std::uint8_t *origin, const Axis &axis, std::uint8_t *result) {
-  for (int i = 0; i < axis.length(); i++, result += 3) {
+template <int Rows>
+void acrossBaseline(const std::uint8_t *const *rows, const Axis &axis, std::uint8_t *const *results) {
+  for (int i = 0; i < axis.length(); i++) {
     const Axis::Taps taps = axis.taps(i);
-    const std::uint8_t *pixel = origin + static_cast<std::ptrdiff_t>(taps.first) * 3;
-    std::int32_t red = HALF, green = HALF, blue = HALF;
-    for (int tap = 0; tap < taps.count; tap++, pixel += 3) {
-      const std::int32_t weight = taps.weight(tap);
-      red += weight * pixel[0];
-      green += weight * pixel[1];
-      blue += weight * pixel[2];
+    for (int row = 0; row < Rows; row++) {
+      const std::uint8_t *pixel = rows[row] + std::size_t{3} * taps.first;
+      std::int32_t red = HALF, green = HALF, blue = HALF;
+      for (int tap = 0; tap < taps.count; tap++, pixel += 3) {
+        const std::int32_t weight = taps.weight(tap);
+        red += weight * pixel[0];
+        green += weight * pixel[1];
+        blue += weight * pixel[2];
+      }
+      std::uint8_t *const result = results[row] + std::size_t{3} * i;
+      result[0] = toByte(red);
+      result[1] = toByte(green);
+      result[2] = toByte(blue);
     }
-    result[0] = toByte(red);
-    result[1] = toByte(green);
-    result[2] = toByte(blue);
   }
 }
 
@@ -49,7 +53,7 @@ void downBaseline(const std::uint8_t *const *rows, const Axis::Taps &taps, std::
   }
 }
 
-constexpr Weighing BASELINE = {acrossBaseline, downBaseline};
+constexpr Weighing BASELINE = {acrossBaseline<1>, acrossBaseline<ROWS_TOGETHER>, downBaseline};
 
 #ifdef X86_VARIANTS
 #define AVX2 __attribute__((target("avx2")))
@@ -59,7 +63,13 @@ AVX2 inline __m256i combine(__m256i high, __m256i low) {
   return _mm256_add_epi32(_mm256_slli_epi32(high, Axis::LOW_BITS), low);
 }
 
-AVX2 void acrossAvx2(const std::uint8_t *origin, const Axis &axis, std::uint8_t *result) {
+/** Sixteen bytes, in both halves. */
+AVX2 inline __m256i loadTwice(const void *bytes) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i *>(bytes)));
+}
+
+template <int Rows>
+AVX2 void acrossAvx2(const std::uint8_t *const *rows, const Axis &axis, std::uint8_t *const *results) {
   // Four pixels become pairs of neighbours by channel, 16 bits each: R0 R1 G0 G1 B0 B1 - -, R2 R3 G2 G3 B2 B3 - -.
   const __m256i pairs = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
                                          6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
@@ -68,26 +78,31 @@ AVX2 void acrossAvx2(const std::uint8_t *origin, const Axis &axis, std::uint8_t 
                                              4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
   const __m256i lowParts = _mm256_add_epi8(highParts, _mm256_set1_epi8(8));
   const __m128i half = _mm_set1_epi32(HALF);
-  for (int i = 0; i < axis.length(); i++, result += 3) {
+  for (int i = 0; i < axis.length(); i++) {
     const Axis::Taps taps = axis.taps(i);
-    const std::uint8_t *pixels = origin + static_cast<std::ptrdiff_t>(taps.first) * 3;
     const std::int16_t *weights = taps.weights;
-    __m256i high = _mm256_setzero_si256(), low = high;
-    for (int group = 0; group < taps.groups; group++, pixels += 3 * Axis::GROUP, weights += 2 * Axis::GROUP) {
-      const __m256i four = _mm256_shuffle_epi8(
-          _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i *>(pixels))), pairs);
-      const __m256i both =
-          _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i *>(weights)));
-      high = _mm256_add_epi32(high, _mm256_madd_epi16(four, _mm256_shuffle_epi8(both, highParts)));
-      low = _mm256_add_epi32(low, _mm256_madd_epi16(four, _mm256_shuffle_epi8(both, lowParts)));
+    std::size_t at = std::size_t{3} * taps.first;
+    __m256i high[Rows], low[Rows];
+    for (int row = 0; row < Rows; row++) high[row] = low[row] = _mm256_setzero_si256();
+    for (int group = 0; group < taps.groups; group++, at += 3 * Axis::GROUP, weights += 2 * Axis::GROUP) {
+      const __m256i both = loadTwice(weights);
+      const __m256i highWeights = _mm256_shuffle_epi8(both, highParts);
+      const __m256i lowWeights = _mm256_shuffle_epi8(both, lowParts);
+      for (int row = 0; row < Rows; row++) {
+        const __m256i four = _mm256_shuffle_epi8(loadTwice(rows[row] + at), pairs);
+        high[row] = _mm256_add_epi32(high[row], _mm256_madd_epi16(four, highWeights));
+        low[row] = _mm256_add_epi32(low[row], _mm256_madd_epi16(four, lowWeights));
+      }
     }
-    const __m256i sums = combine(high, low);
-    const __m128i rgb = _mm_srai_epi32(
-        _mm_add_epi32(_mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)), half),
-        Axis::FRACTION_BITS);
-    const __m128i shorts = _mm_packs_epi32(rgb, rgb);
-    const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(shorts, shorts));
-    std::memcpy(result, &bytes, 4);
+    for (int row = 0; row < Rows; row++) {
+      const __m256i sums = combine(high[row], low[row]);
+      const __m128i rgb = _mm_srai_epi32(
+          _mm_add_epi32(_mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)), half),
+          Axis::FRACTION_BITS);
+      const __m128i shorts = _mm_packs_epi32(rgb, rgb);
+      const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(shorts, shorts));
+      std::memcpy(results[row] + std::size_t{3} * i, &bytes, 4);
+    }
   }
 }
 
@@ -130,7 +145,7 @@ AVX2 void downAvx2(const std::uint8_t *const *rows, const Axis::Taps &taps, std:
   std::memcpy(result + at, last, length - at);
 }
 
-constexpr Weighing WITH_AVX2 = {acrossAvx2, downAvx2};
+constexpr Weighing WITH_AVX2 = {acrossAvx2<1>, acrossAvx2<ROWS_TOGETHER>, downAvx2};
 
 bool hasAvx2() {
   // Also asks whether the operating system keeps the wide registers.
