@@ -17,7 +17,6 @@ bool JpegRows::open(const JpegShape &shape) {
   if (vips.jpegloadBuffer(source, length, &image, "access", ACCESS_SEQUENTIAL, "fail_on", FAIL_ON_WARNING, "shrink",
                           shape.shrink, nullptr) != 0) {
     image = nullptr;
-    hasFailed = true;
     return false;
   }
   columns = vips.imageGetWidth(image);
@@ -41,15 +40,15 @@ const std::uint8_t *JpegRows::read(int top, int count) {
   vips.free(strip);
   std::size_t size = 0;
   strip = vips.regionFetch(region, 0, top, columns, count, &size);
-  hasFailed = strip == nullptr;
-  return size == static_cast<std::size_t>(columns) * bands * count ? strip : nullptr;
+  return strip != nullptr && size == static_cast<std::size_t>(columns) * bands * count ? strip : nullptr;
 }
 
 JpegRows::~JpegRows() {
   vips.free(strip);
   if (region != nullptr) vips.unref(region);
   if (image != nullptr) vips.unref(image);
-  // Complaints are kept for the whole process: whoever fails next would find ours. sharp does the same.
-  if (hasFailed) vips.errorClear();
+  // Complaints, even those about an image that was decoded all the same, are kept for the whole process: whoever fails
+  // next would find ours. sharp clears them after each image too.
+  vips.errorClear();
   vips.threadShutdown();
 }

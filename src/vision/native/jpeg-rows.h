@@ -43,5 +43,4 @@ class JpegRows {
   VipsImage *image = nullptr;
   VipsRegion *region = nullptr;
   std::uint8_t *strip = nullptr;
-  bool hasFailed = false;
 };
