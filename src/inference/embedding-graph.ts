@@ -5,7 +5,7 @@ import { writeWhole } from '../write-whole.js';
 import type { SessionSettings } from './session-messages.js';
 
 /** Changes with what `embeddingModel` makes, so that what an older version has kept is not taken. */
-const VERSION = 1;
+const VERSION = 2;
 const DIGEST_BYTES = 32;
 
 /**

@@ -57,3 +57,23 @@ export async function importWeights(
   );
   return join(dataDir, 'models', name);
 }
+
+/**
+ * An fp32 model folder once more, in int8 with activations of fixed scales, as `export_onnx.py --variants int8-static` makes it.
+ *
+ * @param options.photos tar that the scales are calibrated on
+ * @param options.out folder to be made
+ * @returns that folder
+ */
+export async function quantiseStatic(options: {
+  python: string;
+  model: string;
+  photos: string;
+  out: string;
+}): Promise<string> {
+  const { python, model, photos, out } = options;
+  const script = fileURLToPath(new URL('peers/quantise.py', import.meta.url));
+  const args = ['--model', resolve(model), '--photos', resolve(photos), '--out', out];
+  await execute(python, ['-W', 'ignore', script, '--scripts', join(ROOT, 'scripts'), ...args]);
+  return out;
+}

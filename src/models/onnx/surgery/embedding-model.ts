@@ -41,6 +41,8 @@ export async function embeddingModel(
   // A rounding more or less decides which integer a value becomes: an int8 model would answer something else.
   if (!graph.node.some(({ opType }) => opType === 'QuantizeLinear')) foldNormalisation(graph, index);
   fixSize(graph, side);
+  // Shapes that a quantiser noted down are those of all tokens: ONNX Runtime would plan its memory by them.
+  graph.valueInfo = [];
 
   const used = new Set(graph.node.flatMap(inputsOf));
   graph.initializer = graph.initializer.filter(({ name }) => used.has(name));
