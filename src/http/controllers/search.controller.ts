@@ -185,6 +185,7 @@ function optionsOf(query: SearchOptions, body: SearchRequest | undefined): Searc
 }
 
 function describeHits(hits: readonly SearchHit[], encoding: VectorEncoding | undefined) {
+  if (encoding === undefined) return hits;
   return hits.map(({ vector, ...hit }) => ({ ...hit, vector: encodeVector(vector, encoding) }));
 }
 
