@@ -19,6 +19,8 @@ export interface DecodedImage {
 export interface ImageReaderOptions extends ImageLimits {
   /** Whether large JPEGs are decoded whole or at a fraction of their size. */
   readonly preprocessing: PreprocessingMode;
+  /** `sharp`: also those JPEGs that need not be, for comparison; default: `rows`, where it is there. */
+  readonly jpegsBy?: 'rows' | 'sharp';
   /** What waits for its turn to be decoded; default: nothing waits. */
   readonly queue?: DecodeQueue;
 }
@@ -92,9 +94,9 @@ export function createImageReader(options: ImageReaderOptions): ImageReader {
     const plan = (info: ImageInfo) => {
       const scaling = planFor(info);
       return async () => {
-        const pixels =
-          (await readJpegPixels(bytes, scaling, options)) ??
-          (await resample(openImage(bytes, options), scaling, options.preprocessing));
+        const byRows =
+          options.jpegsBy === 'sharp' ? undefined : await readJpegPixels(bytes, scaling, options);
+        const pixels = byRows ?? (await resample(openImage(bytes, options), scaling, options.preprocessing));
         return { pixels, info };
       };
     };
