@@ -1,6 +1,5 @@
-import type { Express } from 'express';
-import express from 'express';
 import { createServer, IncomingMessage, ServerResponse, type Server } from 'node:http';
+import express, { type Express } from 'express';
 
 /**
  * An HTTP server for an Express application.

@@ -20,7 +20,7 @@ interface Contender {
 interface Load {
   /** ms, one request after the other. */
   readonly p50: number;
-  /** Answers per second and connection count of the full load. */
+  /** Answers per second with `CONNECTIONS` requests in progress. */
   readonly rate: number;
   /** Requests per second of the server's processor time, so that it does not matter who else is busy. */
   readonly perCore: number;
