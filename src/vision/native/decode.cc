@@ -9,12 +9,13 @@ namespace {
 
 /**
  * Rows asked for at once: as many as libjpeg makes of one row of blocks with halved colours, or fewer, so that their
- * memory is not given back to the system each time.
+ * memory is not given back to the system each time; so many as are scaled together at least.
  */
 int stripRows(const JpegRows &rows) {
   constexpr int MOST = 16;
   constexpr int BYTES = 96 << 10;
-  return std::clamp(BYTES / (rows.width() * rows.channels()), 1, MOST);
+  const int fitting = BYTES / (rows.width() * rows.channels());
+  return std::clamp(fitting - fitting % ROWS_TOGETHER, ROWS_TOGETHER, MOST);
 }
 
 /** How a picture is stored, by its EXIF orientation. */
