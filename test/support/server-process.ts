@@ -1,9 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const ROOT = new URL('../../', import.meta.url);
+const MAIN = fileURLToPath(new URL('dist/main.js', ROOT));
+
+/** The options of Node with which `npm start` runs the service. */
+export function startOptions(): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as {
+    scripts: { start: string };
+  };
+  return scripts.start.split(' ').slice(1, -1);
+}
 
 export interface ServerProcess {
   readonly url: string;
@@ -16,7 +26,7 @@ export interface ServerProcess {
   kill(): Promise<void>;
 }
 
-/** Starts `node dist/main.js` on a free port of loopback and waits until it says `ready`. */
+/** Starts the service as `npm start` does, on a free port of loopback, and waits until it says `ready`. */
 export async function spawnServer({
   dataDir,
   environment = {},
@@ -26,7 +36,7 @@ export async function spawnServer({
   environment?: Record<string, string>;
   nodeOptions?: readonly string[];
 }): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [...nodeOptions, MAIN], {
+  const child = spawn(process.execPath, [...startOptions(), ...nodeOptions, MAIN], {
     env: {
       PATH: process.env.PATH,
       DINO_PORT: '0',
