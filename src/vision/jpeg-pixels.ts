@@ -31,6 +31,9 @@ interface Addon {
 /** The addon that `npm run build:native` compiles from `native/`. */
 const addon = createRequire(import.meta.url)('./jpeg-decoder.node') as Addon;
 
+/** Longest side in px that the addon scales to. */
+const MAX_TARGET = 2 ** 24;
+
 /** Whether JPEGs are decoded here; otherwise everything is left to sharp. */
 export const DECODES_JPEGS = addon.isAvailable();
 
@@ -60,6 +63,8 @@ export async function readJpegPixels(
   const header = readJpegHeader(bytes);
   if (header === undefined) return undefined;
   const { source, target, window } = plan;
+  // A strip of one pixel's height, enlarged.
+  if (Math.max(target.width, target.height) > MAX_TARGET) return undefined;
   if (header.size.width !== source.width || header.size.height !== source.height) return undefined;
   const data = new Uint8Array(window.width * window.height * 3);
   const outcome = await addon.decodeJpeg(

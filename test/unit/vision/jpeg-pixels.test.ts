@@ -109,6 +109,12 @@ describe('what is left to sharp', () => {
     expect(await readJpegPixels(jpeg, wholePlan(48, 64), options)).toBeUndefined();
   });
 
+  it('is a strip that would be enlarged beyond what the add-on counts', async () => {
+    const strip = sharp({ create: { width: 65_000, height: 1, channels: 3, background: '#884422' } });
+    const { pixels } = await reader.forEmbedding(await strip.jpeg().toBuffer(), { resize: 592, crop: 518 });
+    expect([pixels.width, pixels.height, ...pixels.data.subarray(0, 3)]).toEqual([518, 518, 136, 67, 34]);
+  });
+
   it('is read by it: a profile gives the colours that it stands for', async () => {
     const wide = await images.quadrants(64, 48).withIccProfile('p3').jpeg({ quality: 95 }).toBuffer();
     const { pixels } = await reader.whole(wide, { maxPixels: 10_000 });
