@@ -99,6 +99,9 @@ export async function run(args: string[]): Promise<void> {
       );
     const contenders = {
       alone: await add(startRuntime(fp32Folder, photos[0]!)),
+      // What nobody on this runtime can be faster than.
+      most: await add(startRuntime(fp32Folder, photos[0]!, 'our graph for embeddings')),
+      mostInt8: await add(startRuntime(staticFolder, photos[0]!, 'the same in int8-static')),
       fp32: await service('fp32', fp32Folder),
       int8: await service('int8', int8Folder),
       int8Static: await service('int8-static', staticFolder),
@@ -134,7 +137,7 @@ async function reportAgreement(
   reporter.table('agreement with our fp32, mean cosine', rows);
 }
 
-type Name = 'alone' | 'fp32' | 'int8' | 'int8Static' | 'pyTorch' | 'transformersJs';
+type Name = 'alone' | 'fp32' | 'int8' | 'int8Static' | 'most' | 'mostInt8' | 'pyTorch' | 'transformersJs';
 
 async function race(
   reporter: Reporter,

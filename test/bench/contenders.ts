@@ -22,10 +22,13 @@ export interface Contender {
 
 const peerFile = (name: string): string => fileURLToPath(new URL(`peers/${name}`, import.meta.url));
 
-export async function startRuntime(folder: string, photo: Buffer): Promise<Contender> {
-  const alone = await RuntimeAlone.open(folder, await readManifest(folder), photo);
+/** @param called what the graph is, in the contender's name; default: the file as exported */
+export async function startRuntime(folder: string, photo: Buffer, called?: string): Promise<Contender> {
+  const graph = called === undefined ? 'exported' : 'embeddings';
+  const alone = await RuntimeAlone.open(folder, await readManifest(folder), photo, graph);
+  const what = called === undefined ? '' : `, ${called}`;
   return {
-    name: `ONNX Runtime alone, ready tensors, batches of ${alone.batch}`,
+    name: `ONNX Runtime alone${what}, ready tensors, batches of ${alone.batch}`,
     rate: (seconds) => alone.rate(seconds),
     close: () => alone.close(),
   };

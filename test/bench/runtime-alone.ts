@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Manifest } from '#dino/models/manifest.js';
+import { embeddingModel } from '#dino/models/onnx/surgery/embedding-model.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
 
 /** Images per run that are tried: the better counts. */
@@ -18,12 +19,27 @@ export class RuntimeAlone {
     this.#tensors = tensors;
   }
 
-  /** Opens the model as exported, with all cores, and finds out which batch is faster. */
-  static async open(folder: string, manifest: Manifest, photo: Buffer): Promise<RuntimeAlone> {
-    const session = await InferenceSession.create(join(folder, manifest.file.path), {
+  /**
+   * Opens a model with all cores, and finds out which batch is faster.
+   *
+   * @param graph the file as exported, or the graph for embeddings that the service makes of it
+   */
+  static async open(
+    folder: string,
+    manifest: Manifest,
+    photo: Buffer,
+    graph: 'exported' | 'embeddings' = 'exported',
+  ): Promise<RuntimeAlone> {
+    const modelPath = join(folder, manifest.file.path);
+    const options = {
       intraOpNumThreads: availableParallelism(),
       interOpNumThreads: 1,
-    });
+      extra: { session: { model_external_initializers_file_folder_path: folder } },
+    };
+    const session =
+      graph === 'exported'
+        ? await InferenceSession.create(modelPath, options)
+        : await InferenceSession.create(await embeddingsOnly(modelPath, manifest), options);
     const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60, preprocessing: 'exact' });
     const { pixels } = await reader.forEmbedding(photo, manifest.preprocessing);
     const { data, height, width } = pixels;
@@ -63,4 +79,10 @@ export class RuntimeAlone {
   async close(): Promise<void> {
     await this.#session.release();
   }
+}
+
+async function embeddingsOnly(modelPath: string, { file, preprocessing }: Manifest): Promise<Uint8Array> {
+  const graph = await embeddingModel(modelPath, { sha256: file.sha256, side: preprocessing.crop });
+  if (graph === undefined) throw new Error(`${modelPath} has no graph for embeddings alone`);
+  return graph;
 }
