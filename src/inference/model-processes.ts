@@ -25,7 +25,7 @@ export interface BatchSpeed {
 }
 
 /** Time for which a speed is measured, but for slow models, which run a few batches however long that takes. */
-const MEASURED_MS = 60;
+const MEASURED_MS = 40;
 const LEAST_RUNS = 3;
 
 /** The processes that have one model open: as many batches run at the same time. */

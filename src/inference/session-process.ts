@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { DinoError } from '../errors.js';
@@ -14,6 +15,9 @@ import {
 } from './session-messages.js';
 
 const WORKER = fileURLToPath(new URL('./session-worker.js', import.meta.url));
+
+/** Of a model's process, see setpriority(2). */
+const NICENESS = 5;
 
 export type BatchOfImages = Omit<BatchTask, 'count'> & {
   /** One buffer per image, `height * width * 3` bytes each. */
@@ -109,6 +113,7 @@ class Channel {
     // What a library prints there must not get into the output of a command.
     const stdio = ['ignore', 'ignore', 'inherit', 'pipe'] as const;
     this.#child = spawn(process.execPath, [WORKER], { stdio: [...stdio] });
+    if (this.#child.pid !== undefined) yieldTheCores(this.#child.pid);
     this.#socket = this.#child.stdio[SOCKET_FD] as Duplex;
     const reader = new FrameReader<SessionReply>((reply) => {
       const { header } = reply;
@@ -153,6 +158,18 @@ class Channel {
   async end(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#gone;
+  }
+}
+
+/**
+ * Answers and decoding go first where cores are short: they take a millisecond or two, and each image needs them before and
+ * after its batch.
+ */
+function yieldTheCores(pid: number): void {
+  try {
+    setPriority(pid, NICENESS);
+  } catch {
+    // Where the system forbids it, answers only come later.
   }
 }
 

@@ -35,7 +35,9 @@ describe('openCalibrated', () => {
     const first = await arrangement(keptIn);
     expect(first.workers * first.threads).toBe(2);
     expect([1, 2, 4]).toContain(first.maxBatch);
-    expect(first.imagesPerSecond).toBeCloseTo((first.workers * first.maxBatch) / first.batchSeconds, -2);
+    // The slowest of the processes tells how long a batch takes.
+    const least = (first.workers * first.maxBatch) / first.batchSeconds;
+    expect(first.imagesPerSecond).toBeGreaterThan(least * 0.999);
 
     const [file] = await readdir(keptIn);
     expect(await arrangement(keptIn)).toEqual(first);
