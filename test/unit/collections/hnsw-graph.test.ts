@@ -71,7 +71,8 @@ describe('HnswGraph', () => {
         (l) => l / 10,
       );
     expect(graph.size).toBe(3000);
-    expect(graph.search(at(250), 1, undefined)).toEqual([2500]);
+    // With as narrow a search as one candidate, what is found depends on the order in which threads added.
+    expect(graph.search(at(250), 1, undefined, SHAPE.ef)).toEqual([2500]);
   });
 
   it('finds for many queries, by more threads than one, what it finds for each', () => {
