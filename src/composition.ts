@@ -95,7 +95,7 @@ export async function compose(config: Config, folders: Partial<ServiceFolders> =
         measure: ({ manifest, folder }) =>
           embeddingSeconds({
             ...modelOptions({ manifest, folder, config, cacheDir }),
-            threads: config.inferenceThreads || availableParallelism(),
+            threads: config.inferenceThreads,
           }),
         machine: `${machineType()}, ${config.inferenceThreads} threads, ${config.providers.join()}`,
         cacheDir: join(cacheDir, 'precisions'),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { keptMeasurement } from '../kept-measurement.js';
-import { ModelProcesses, type ModelProcessesOptions } from './model-processes.js';
+import { ModelProcesses, threadsOfEach, type ModelProcessesOptions } from './model-processes.js';
 
 const measuredArrangement = z.object({
   workers: z.number().int().positive(),
@@ -47,7 +47,11 @@ export async function openCalibrated(
   const open = async (workers: number): Promise<ModelProcesses> => {
     await last?.close();
     last = undefined;
-    return (last = await ModelProcesses.open({ ...options, workers, threads: threadsOf(options, workers) }));
+    return (last = await ModelProcesses.open({
+      ...options,
+      workers,
+      threads: threadsOfEach(workers, threads, cores),
+    }));
   };
   try {
     const arrangement = await keptMeasurement(
@@ -62,10 +66,6 @@ export async function openCalibrated(
   }
 }
 
-function threadsOf({ threads, cores }: CalibrationOptions, workers: number): number {
-  return threads || Math.max(1, Math.floor(cores / workers));
-}
-
 async function tryAll(
   open: (workers: number) => Promise<ModelProcesses>,
   options: CalibrationOptions,
@@ -78,7 +78,7 @@ async function tryAll(
     const before = fastestOf(tried);
     for (let batch = 1; batch <= maxBatch; batch *= 2) {
       const { imagesPerSecond, seconds } = await processes.measure(batch);
-      const threads = threadsOf(options, workers);
+      const threads = threadsOfEach(workers, options.threads, cores);
       tried.push({ workers, threads, maxBatch: batch, imagesPerSecond, batchSeconds: seconds });
     }
     if (fastestOf(tried) === before) break;

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import type { Caller } from '../caller.js';
 import type { Manifest } from '../models/manifest.js';
 import type { Pixels } from '../vision/pixels.js';
@@ -43,12 +42,10 @@ export class FeatureExtractor {
   /**
    * Opens a model and warms it up.
    *
-   * @param options.threads 0 shares the cores out
    * @throws Error when its file is not the manifest's or can't be opened or run
    */
   static async create(options: ModelProcessesOptions & BatchingOptions): Promise<FeatureExtractor> {
-    const threads = options.threads || Math.max(1, Math.floor(availableParallelism() / options.workers));
-    return new FeatureExtractor(await ModelProcesses.open({ ...options, threads }), options);
+    return new FeatureExtractor(await ModelProcesses.open(options), options);
   }
 
   get manifest(): Manifest {

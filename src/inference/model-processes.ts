@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Manifest } from '../models/manifest.js';
 import type { EmbeddingGraphSettings } from './session-messages.js';
 import { SessionProcess, type BatchOfImages, type BatchOutcome } from './session-process.js';
@@ -13,8 +14,13 @@ export interface ModelProcessesOptions {
   readonly cacheDir?: string;
   /** Processes, each with a session of its own. */
   readonly workers: number;
-  /** ONNX Runtime threads per process. */
+  /** ONNX Runtime threads per process; 0: see `threadsOfEach`. */
   readonly threads: number;
+}
+
+/** ONNX Runtime threads for each of so many processes: as many as are asked for, or for 0 its share of the cores. */
+export function threadsOfEach(workers: number, asked: number, cores = availableParallelism()): number {
+  return asked || Math.max(1, Math.floor(cores / workers));
 }
 
 /** How fast all processes are when each of them runs one batch after another. */
@@ -52,7 +58,7 @@ export class ModelProcesses {
       modelPath,
       sha256: manifest.file.sha256,
       blocks: manifest.architecture.depth,
-      threads,
+      threads: threadsOfEach(workers, threads),
       providers,
       embeddings,
       verify: () => this.#verify(verify),
