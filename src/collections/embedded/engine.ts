@@ -396,7 +396,7 @@ export class Engine {
   }
 
   search(name: string, query: SearchQuery): PackedHits {
-    return packHits(searchHits({ ...this.get(name), catalog: this.catalog }, query));
+    return packHits(searchHits({ catalog: this.catalog, ...this.get(name) }, query));
   }
 
   searchStored(
@@ -406,7 +406,7 @@ export class Engine {
   ): { readonly hits: PackedHits; readonly model: string } {
     const open = this.get(name);
     const label = this.catalog.findLabel(open.row.row, id) ?? missing(name, id);
-    const hits = searchByLabel({ ...open, catalog: this.catalog }, label, settings);
+    const hits = searchByLabel({ catalog: this.catalog, ...open }, label, settings);
     return { hits: packHits(hits), model: open.row.model };
   }
 

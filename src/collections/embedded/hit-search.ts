@@ -38,7 +38,7 @@ export function searchByLabel(
   settings: RankingSettings,
 ): StoredHit[] {
   const vector = collection.index.vectors.get(label);
-  return new HitSearch(collection, { ...settings, vector }, new Set([label])).hits();
+  return new HitSearch(collection, { vector, ...settings }, new Set([label])).hits();
 }
 
 interface Described extends FoundLabel {
@@ -154,11 +154,21 @@ class HitSearch {
     return searchVectors(this.collection, asked, objects);
   }
 
+  /**
+   * Spelled out, and above a spread comes last, because Node 20's V8 makes a hidden class of its own for each object whose
+   * spread is followed by another property: slow to make and to read, and there until the whole heap is collected.
+   */
   private describe(hits: readonly FoundLabel[]): Described[] {
     const { row, catalog } = this.collection;
     const labels = hits.map(({ label }) => label);
     const metadata = catalog.metadataOf(row.row, labels);
-    return hits.map((hit, i) => ({ ...hit, metadata: metadata[i]! }));
+    return hits.map(({ label, id, score, object }, i) => ({
+      label,
+      id,
+      score,
+      object,
+      metadata: metadata[i]!,
+    }));
   }
 
   private shape({ label, id, score, metadata, object }: Described): StoredHit {
