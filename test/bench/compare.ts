@@ -10,13 +10,13 @@ import {
   type Contender,
 } from './contenders.js';
 import { compareInt8 } from './int8-accuracy.js';
-import { cosine } from './knn.js';
 import { installPeers, versionsOf } from './peer-packages.js';
 import { importWeights, quantiseStatic, shareWeights } from './peer-weights.js';
-import { readTarPhotos, SALIENT_PHOTOS } from './photos.js';
+import { ASKED_PHOTOS, readTarPhotos, SALIENT_PHOTOS, STORED_PHOTOS } from './photos.js';
+import { agreementWith, race, throughputTable } from './race.js';
 import { readOptions } from './read-options.js';
 import { Reporter, type Table } from './report.js';
-import { median, medianRatio } from './statistics.js';
+import { medianRatio } from './statistics.js';
 
 const VERB = {
   name: 'compare',
@@ -41,12 +41,12 @@ const VERB = {
     stored: {
       value: 'FILE',
       meaning: 'tar of CLASS/NAME.jpg for that',
-      fallback: '../shared/data/caltech101-train-0.tar',
+      fallback: STORED_PHOTOS,
     },
     asked: {
       value: 'FILE',
       meaning: 'tar of those that are classified',
-      fallback: '../shared/data/caltech101-val.tar',
+      fallback: ASKED_PHOTOS,
     },
     knn: { value: 'N', meaning: 'photos of each; 0: leave it out', fallback: 10_000, min: 0, max: 1e6 },
   },
@@ -108,8 +108,15 @@ export async function run(args: string[]): Promise<void> {
       transformersJs: await add(startTransformersJs({ packages, model: weights.onnx, folder: root, photos })),
       pyTorch: await add(startPyTorch({ ...common, python, weights: weights.folder })),
     };
-    await reportAgreement(reporter, Object.values(contenders), contenders.fp32, photos.slice(0, AGREEMENT));
-    await race(reporter, contenders, options);
+    const shown = photos.slice(0, AGREEMENT);
+    const agreement = await agreementWith(contenders.fp32, Object.values(contenders), shown);
+    reporter.table('agreement with our fp32, mean cosine', agreement);
+    const rates = await race(contenders, options);
+    reporter.table('throughput', throughputTable(contenders, rates, 'alone'));
+    reporter.goal('overRuntime', medianRatio(rates.fp32, rates.alone));
+    reporter.goal('overTransformersJs', medianRatio(rates.fp32, rates.transformersJs));
+    reporter.goal('overPyTorch', medianRatio(rates.fp32, rates.pyTorch));
+    reporter.goal('int8', medianRatio(rates.int8Static, rates.fp32));
     while (open.length > 0) await open.pop()!.close();
     if (options.knn > 0) await reportAccuracy(reporter, { ...options, python, root, limit: options.knn });
     await reporter.finish(options.json);
@@ -117,48 +124,6 @@ export async function run(args: string[]): Promise<void> {
     for (const contender of open) await contender.close();
     await rm(root, { recursive: true });
   }
-}
-
-/** Nobody is fast by doing something else: mean cosine of everybody's embeddings to ours. */
-async function reportAgreement(
-  reporter: Reporter,
-  contenders: readonly Contender[],
-  ours: Contender,
-  photos: readonly Buffer[],
-): Promise<void> {
-  const truth = await ours.embed!(photos);
-  const rows: Record<string, { cosine: number }> = {};
-  for (const contender of contenders) {
-    const vectors = await contender.embed?.(photos);
-    if (vectors === undefined || contender === ours) continue;
-    const cosines = vectors.map((vector, i) => cosine(vector, truth[i]!));
-    rows[contender.name] = { cosine: cosines.reduce((sum, value) => sum + value, 0) / cosines.length };
-  }
-  reporter.table('agreement with our fp32, mean cosine', rows);
-}
-
-type Name = 'alone' | 'fp32' | 'int8' | 'int8Static' | 'most' | 'mostInt8' | 'pyTorch' | 'transformersJs';
-
-async function race(
-  reporter: Reporter,
-  contenders: Record<Name, Contender>,
-  { seconds, rounds }: { seconds: number; rounds: number },
-): Promise<void> {
-  const names = Object.keys(contenders) as Name[];
-  const rates = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
-  for (let round = 0; round < rounds; round++) {
-    for (const name of names) rates[name].push(await contenders[name].rate(seconds));
-  }
-  const over = (a: Name, b: Name): number => medianRatio(rates[a], rates[b]);
-  const rows = names.map((name): [string, Record<string, number>] => [
-    contenders[name].name,
-    { 'images/s': median(rates[name]), 'over the runtime alone': over(name, 'alone') },
-  ]);
-  reporter.table('throughput', Object.fromEntries(rows));
-  reporter.goal('overRuntime', over('fp32', 'alone'));
-  reporter.goal('overTransformersJs', over('fp32', 'transformersJs'));
-  reporter.goal('overPyTorch', over('fp32', 'pyTorch'));
-  reporter.goal('int8', over('int8Static', 'fp32'));
 }
 
 async function reportAccuracy(

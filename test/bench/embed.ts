@@ -19,7 +19,7 @@ const VERB = {
     model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
     photos: { value: 'FILE', meaning: 'tar of JPEGs', fallback: SALIENT_PHOTOS },
     limit: { value: 'N', meaning: 'photos of it', fallback: 64, min: 1, max: 100_000 },
-    seconds: { value: 'N', meaning: 'of each turn', fallback: 10, min: 1, max: 3600 },
+    seconds: { value: 'N', meaning: 'of each turn', fallback: 10, min: 0.2, max: 3600 },
     rounds: { value: 'N', meaning: 'turns of each', fallback: 3, min: 1, max: 1000 },
     connections: { value: 'N', meaning: 'requests in progress', fallback: 32, min: 1, max: 128 },
   },

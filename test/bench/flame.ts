@@ -18,7 +18,7 @@ const VERB = {
     model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
     photos: { value: 'FILE', meaning: 'tar of JPEGs', fallback: SALIENT_PHOTOS },
     limit: { value: 'N', meaning: 'photos of it', fallback: 64, min: 1, max: 100_000 },
-    seconds: { value: 'N', meaning: 'of full load', fallback: 20, min: 1, max: 3600 },
+    seconds: { value: 'N', meaning: 'of full load', fallback: 20, min: 0.2, max: 3600 },
     connections: { value: 'N', meaning: 'requests in progress', fallback: 32, min: 1, max: 128 },
     out: { value: 'FILE', meaning: 'the picture', fallback: 'docs/images/flame.svg' },
   },

@@ -25,13 +25,13 @@ export interface PeerSetup {
 }
 
 /** A row of the comparison: rates per second of processor time, or of the clock for the parallel ones. */
-export interface PeerRow {
+type PeerRow = {
   readonly 'vectors built/s': number;
   readonly 'searches/s': number;
   readonly 'recall@k': number;
   readonly 'building, ratio': number;
   readonly 'search, ratio': number;
-}
+};
 
 interface Library {
   readonly build: number;
@@ -98,16 +98,13 @@ export function measureThreads(setup: PeerSetup): { build: number; search: numbe
 }
 
 /**
- * @param wanted interpreter given by the user, or undefined: a new environment, into which pip installs
+ * @param wanted interpreter given by the user, or `''`: a new environment, into which pip installs
  * @returns the interpreter, or why there is none
  */
-export function findPython(
-  wanted: string | undefined,
-  folder: string,
-): { python: string } | { reason: string } {
-  const python = wanted ?? join(folder, 'bin/python');
+export function findPython(wanted: string, folder: string): { python: string } | { reason: string } {
+  const python = wanted || join(folder, 'bin/python');
   try {
-    if (wanted === undefined) {
+    if (wanted === '') {
       execFileSync('python3', ['-m', 'venv', folder], { stdio: 'pipe' });
       execFileSync(python, ['-m', 'pip', 'install', '-q', 'hnswlib', 'numpy'], { stdio: 'pipe' });
     }
@@ -197,7 +194,7 @@ function processorSeconds(work: () => void): number {
   return (user + system) / 1e6;
 }
 
-export function flatten(vectors: readonly Float32Array[]): Float32Array {
+function flatten(vectors: readonly Float32Array[]): Float32Array {
   const dimension = vectors[0]!.length;
   const all = new Float32Array(vectors.length * dimension);
   vectors.forEach((vector, i) => all.set(vector, i * dimension));
@@ -205,7 +202,7 @@ export function flatten(vectors: readonly Float32Array[]): Float32Array {
 }
 
 /** Share of the truth that was found, over all queries. */
-export function recall(found: readonly (readonly number[])[], truth: readonly ReadonlySet<number>[]): number {
+function recall(found: readonly (readonly number[])[], truth: readonly ReadonlySet<number>[]): number {
   const hits = found.reduce((sum, row, i) => sum + row.filter((label) => truth[i]!.has(label)).length, 0);
   return hits / truth.reduce((sum, row) => sum + row.size, 0);
 }

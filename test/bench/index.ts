@@ -1,28 +1,69 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { BEST_INSTRUCTIONS } from '#dino/collections/embedded/native-index.js';
 import { VectorTable } from '#dino/collections/embedded/vector-table.js';
+import { BUNDLED } from './bench-server.js';
 import { comparePeers, findPython, measureThreads } from './index-peers.js';
-import { embedPhotos, vectorAt } from './real-vectors.js';
-import type { Embeddings } from './real-vectors.js';
+import { ASKED_PHOTOS, STORED_PHOTOS } from './photos.js';
+import { readOptions } from './read-options.js';
+import { embedPhotos, vectorAt, type Embeddings } from './real-vectors.js';
+import { Reporter, type Table } from './report.js';
 import { median } from './statistics.js';
 
-const USAGE = `Usage: npm run bench -- index [options]
-Collections of several sizes: rates of storing and building, search time, recall, memory per vector and start-up time.
-The vectors are embeddings of photos by the bundled model, and their perturbations beyond; see real-vectors.ts.
-  --sizes N[,N]      vectors per collection (default 10000,100000)
-  --dimension N      elements per vector (default 384)
-  --photos FILE[,..] tars of CLASS/NAME.jpg (default ../shared/data/caltech101-train-0.tar)
-  --asked FILE       tar of the photos that are searched for (default ../shared/data/caltech101-val.tar)
-  --model DIR        folder of model.onnx and manifest.json (default models/dino-vitmicro16-photos)
-  --limit N          embed so many photos of each (default 1500)
-  --data DIR         keep the collections there; a run that was cut short goes on from them
-  --leg SECONDS      stop building after so long, save, and say how far it came (default: never)
-  --peer N           compare with other bindings of hnswlib on so many vectors (default 20000; 0: not at all)
-  --python FILE      Python with hnswlib and numpy; without it a temporary environment is made with pip`;
+const VERB = {
+  name: 'index',
+  purpose:
+    'Collections of several sizes: rates of storing and building, search time, recall, memory per vector and start-up time. ' +
+    'The vectors are embeddings of photos, and their perturbations beyond; see real-vectors.ts.',
+  options: {
+    sizes: {
+      value: 'N[,N..]',
+      meaning: 'vectors per collection',
+      fallback: [10_000, 100_000] as readonly number[],
+      min: 1,
+      max: 1e8,
+    },
+    dimension: { value: 'N', meaning: 'elements per vector', fallback: 384, min: 1, max: 4096 },
+    photos: {
+      value: 'FILE[,..]',
+      meaning: 'tars of CLASS/NAME.jpg',
+      fallback: STORED_PHOTOS,
+    },
+    asked: {
+      value: 'FILE',
+      meaning: 'tar of the photos that are searched for',
+      fallback: ASKED_PHOTOS,
+    },
+    model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
+    limit: { value: 'N', meaning: 'embed so many photos of each', fallback: 1500, min: 1, max: 1e6 },
+    folder: {
+      value: 'DIR',
+      meaning: 'keep the collections there; a run that was cut short goes on from them',
+      fallback: '',
+    },
+    leg: {
+      value: 'SECONDS',
+      meaning: 'stop building after so long, save, and say how far it came; 0: never',
+      fallback: 0,
+      min: 0,
+      max: 1e6,
+    },
+    peer: {
+      value: 'N',
+      meaning: 'compare with other bindings of hnswlib on so many vectors; 0: not at all',
+      fallback: 20_000,
+      min: 0,
+      max: 1e7,
+    },
+    python: {
+      value: 'FILE',
+      meaning: 'Python with hnswlib and numpy; none: a temporary environment is made with pip',
+      fallback: '',
+    },
+  },
+} as const;
 
 const [M, EF_CONSTRUCTION, EF, K] = [16, 200, 64, 10];
 const QUERIES = 500;
@@ -30,57 +71,43 @@ const PUT_BATCH = 1000;
 
 /** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      sizes: { type: 'string', default: '10000,100000' },
-      dimension: { type: 'string', default: '384' },
-      photos: { type: 'string', default: '../shared/data/caltech101-train-0.tar' },
-      asked: { type: 'string', default: '../shared/data/caltech101-val.tar' },
-      model: { type: 'string', default: 'models/dino-vitmicro16-photos' },
-      limit: { type: 'string', default: '1500' },
-      data: { type: 'string' },
-      leg: { type: 'string' },
-      peer: { type: 'string', default: '20000' },
-      python: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) {
-    console.log(USAGE);
-    return;
-  }
-  const folder = values.data ?? (await mkdtemp(join(tmpdir(), 'dino-bench-')));
-  const dimension = Number(values.dimension);
-  const limit = Number(values.limit);
-  const stored = await embedPhotos(values.photos.split(','), values.model, limit);
-  const asked = await embedPhotos([values.asked], values.model, limit);
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  const { dimension, limit, model, leg, peer } = options;
+  const stored = await embedPhotos(options.photos.split(','), model, limit);
+  const asked = await embedPhotos([options.asked], model, limit);
   const queries = Array.from({ length: QUERIES }, (_, i) => vectorAt(asked, dimension, i, 2));
-  console.log(
-    `${cpus()[0]!.model.trim()}, ${availableParallelism()} cores, ${BEST_INSTRUCTIONS}; ${dimension} elements, M ${M}, efConstruction ${EF_CONSTRUCTION}, ef ${EF}, k ${K}; ${stored.rows.length} photos`,
-  );
+  const reporter = new Reporter('index', options);
+  const folder = options.folder || (await mkdtemp(join(tmpdir(), 'dino-bench-')));
   try {
-    if (Number(values.peer) > 0) {
-      const vectors = Array.from({ length: Number(values.peer) }, (_, i) => vectorAt(stored, dimension, i));
-      await printPeers(vectors, queries, values.python, join(folder, 'python'));
+    if (peer > 0) {
+      const vectors = Array.from({ length: peer }, (_, i) => vectorAt(stored, dimension, i));
+      await reportPeers(reporter, {
+        vectors,
+        queries,
+        wanted: options.python,
+        folder: join(folder, 'python'),
+      });
     }
-    const deadline = values.leg === undefined ? Infinity : performance.now() + Number(values.leg) * 1000;
-    const rows: Record<string, unknown> = {};
-    for (const size of values.sizes.split(',').map(Number)) {
-      rows[size] = await grow({ size, dimension, stored, queries, folder, deadline });
+    const deadline = leg === 0 ? Infinity : performance.now() + leg * 1000;
+    const rows: Table = {};
+    for (const size of options.sizes) {
+      const facts = await grow({ size, dimension, stored, queries, folder, deadline });
+      rows[`${size} vectors`] = known(facts);
     }
-    console.table(rows);
+    const setting = `${dimension} elements, M ${M}, efConstruction ${EF_CONSTRUCTION}, ef ${EF}, k ${K}`;
+    reporter.table(`collections, ${setting}, ${BEST_INSTRUCTIONS}`, rows);
+    await reporter.finish(options.json);
   } finally {
-    if (values.data === undefined) await rm(folder, { recursive: true });
+    if (options.folder === '') await rm(folder, { recursive: true });
   }
 }
 
-async function printPeers(
-  vectors: Float32Array[],
-  queries: Float32Array[],
-  wanted: string | undefined,
-  folder: string,
+async function reportPeers(
+  reporter: Reporter,
+  options: { vectors: Float32Array[]; queries: Float32Array[]; wanted: string; folder: string },
 ): Promise<void> {
+  const { vectors, queries, wanted, folder } = options;
   const found = findPython(wanted, folder);
   if ('reason' in found) {
     console.log(`Beside hnswlib's Python binding: not measured (${found.reason}).`);
@@ -103,12 +130,23 @@ async function printPeers(
     threads,
     ...found,
   };
-  console.log(`${vectors.length} vectors, one thread, rates per second of processor time:`);
-  console.table(rounded(await comparePeers(setup)));
-  const gain = measureThreads(setup);
-  console.log(
-    `By the clock, ${threads} threads build ${gain.build.toFixed(2)} times as fast as one and search batches ${gain.search.toFixed(2)} times.`,
+  reporter.table(
+    `${vectors.length} vectors, one thread, rates per second of processor time`,
+    await comparePeers(setup),
   );
+  const gain = measureThreads(setup);
+  reporter.table(`${threads} threads over one, by the clock`, {
+    building: { ratio: gain.build },
+    'batches of searches': { ratio: gain.search },
+  });
+}
+
+/** What is undefined was not measured. */
+type Facts = Record<string, number | undefined>;
+
+function known(facts: Facts): Record<string, number> {
+  const measured = Object.entries(facts).filter((fact): fact is [string, number] => fact[1] !== undefined);
+  return Object.fromEntries(measured);
 }
 
 interface Growth {
@@ -121,29 +159,29 @@ interface Growth {
   readonly deadline: number;
 }
 
-async function grow(options: Growth): Promise<Record<string, unknown>> {
+async function grow(options: Growth): Promise<Facts> {
   const { size, dimension, queries, deadline } = options;
   const dataDir = join(options.folder, `${size}x${dimension}`);
   const putRate = await put(options, dataDir);
-  let store = await EmbeddedCollectionStore.open({ dataDir, saveGraphEvery: 100_000 });
+  let store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 1, saveGraphEvery: 100_000 });
   const before = (await store.indexStatus('c')).graph?.elements ?? 0;
   const builtFor = before < size ? await buildUntil(store, deadline) : 0;
   const status = await store.indexStatus('c');
   const elements = status.graph?.elements ?? 0;
   await store.close();
   const facts = {
-    'stored/s': putRate && Math.round(putRate),
-    'built/s': elements > before ? Math.round((elements - before) / builtFor) : undefined,
-    'bytes per vector': Math.round(status.bytes / status.vectors),
+    'stored/s': putRate,
+    'built/s': elements > before ? (elements - before) / builtFor : undefined,
+    'bytes per vector': status.bytes / status.vectors,
   };
   if (elements < size) return { ...facts, stored: status.vectors, built: elements };
 
   const started = performance.now();
-  store = await EmbeddedCollectionStore.open({ dataDir });
+  store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 1 });
   const startSeconds = (performance.now() - started) / 1000;
   const searches = await search(store, queries);
   await store.close();
-  return { ...facts, 'start, s': startSeconds.toFixed(2), ...searches };
+  return { ...facts, 'start, s': startSeconds, ...searches };
 }
 
 /** Stores what is not there yet, without a graph. @returns vectors per second, or undefined when all was there */
@@ -198,12 +236,9 @@ async function buildUntil(store: EmbeddedCollectionStore, deadline: number): Pro
   return (performance.now() - started) / 1000;
 }
 
-async function search(
-  store: EmbeddedCollectionStore,
-  queries: readonly Float32Array[],
-): Promise<Record<string, unknown>> {
+async function search(store: EmbeddedCollectionStore, queries: readonly Float32Array[]): Promise<Facts> {
   const times: { graph: number[]; exact: number[] } = { graph: [], exact: [] };
-  let hits = 0;
+  let [hits, possible] = [0, 0];
   const timed = async (vector: Float32Array, exact: boolean): Promise<string[]> => {
     const started = performance.now();
     const found = await store.search('c', { vector, k: K, exact });
@@ -216,21 +251,11 @@ async function search(
     const byGraph = await timed(vector, false);
     const truth = await timed(vector, true);
     hits += truth.filter((id) => byGraph.includes(id)).length;
+    possible += truth.length;
   }
   return {
-    'search p50, ms': median(times.graph).toFixed(3),
-    'exact p50, ms': median(times.exact).toFixed(2),
-    [`recall@${K}`]: (hits / (K * queries.length)).toFixed(4),
+    'search p50, ms': median(times.graph),
+    'exact p50, ms': median(times.exact),
+    [`recall@${K}`]: hits / possible,
   };
-}
-
-function rounded(table: Record<string, object>): Record<string, object> {
-  const short = (value: unknown): unknown =>
-    typeof value === 'number' ? Math.round(value * 1000) / 1000 : value;
-  return Object.fromEntries(
-    Object.entries(table).map(([name, row]) => [
-      name,
-      Object.fromEntries(Object.entries(row).map(([key, value]) => [key, short(value)])),
-    ]),
-  );
 }

@@ -1,9 +1,7 @@
 import { UsageError } from './read-options.js';
 import { embedPhotos } from './real-vectors.js';
 import { cosine, knnAccuracy, type Labelled } from './knn.js';
-
-/** A class of pictures of nothing in particular: it has no right answer. */
-const NO_CLASS = 'BACKGROUND_Google';
+import { classOf, NO_CLASS } from './photos.js';
 
 export interface Int8Accuracy {
   readonly photos: number;
@@ -28,7 +26,7 @@ export async function compareInt8(options: {
 }): Promise<Int8Accuracy> {
   const labelled = async (model: string, tar: string): Promise<Labelled[]> => {
     const { rows, names } = await embedPhotos([tar], model, options.limit);
-    return rows.map((vector, i) => ({ vector, label: names[i]!.split('/')[0]! }));
+    return rows.map((vector, i) => ({ vector, label: classOf({ name: names[i]! }) }));
   };
   const ofClass = (all: readonly Labelled[]) => all.filter(({ label }) => label !== NO_CLASS);
   // A tar may have its photos class by class.

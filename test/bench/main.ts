@@ -26,10 +26,15 @@ const VERBS = {
   preprocess: 'from a JPEG to the pixels of a model, beside the bare decoding by djpeg',
 };
 
-const [verb, ...args] = process.argv.slice(2);
-if (verb === undefined || !(verb in VERBS)) {
-  const lines = Object.entries(VERBS).map(([name, meaning]) => `  ${name.padEnd(9)}  ${meaning}`);
-  console.error(['usage: npm run bench -- VERB', ...lines].join('\n'));
+const [verb = '', ...args] = process.argv.slice(2);
+if (!Object.hasOwn(VERBS, verb)) {
+  const lines = Object.entries(VERBS).map(([name, meaning]) => `  ${name.padEnd(10)}  ${meaning}`);
+  const usage = ['usage: npm run bench -- VERB [options]; VERB --help tells which', ...lines].join('\n');
+  if (verb === '--help') {
+    console.log(usage);
+    process.exit(0);
+  }
+  console.error(verb === '' ? usage : `there is no verb ${verb}\n${usage}`);
   process.exit(2);
 }
 const module = (await import(`./${verb}.ts`)) as { run(args: string[]): Promise<void> };

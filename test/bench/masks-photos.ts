@@ -1,6 +1,4 @@
-import { createReadStream } from 'node:fs';
 import sharp from 'sharp';
-import { extract } from 'tar-stream';
 import type { FeatureExtractor } from '#dino/inference/feature-extractor.js';
 import type { Grid } from '#dino/inference/features.js';
 import type { KeyFeatures } from '#dino/segmentation/key-features.js';
@@ -8,6 +6,8 @@ import type { Box, Point } from '#dino/segmentation/prompt-place.js';
 import { cellEdges } from '#dino/vision/grid-cover.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
 import type { Pixels } from '#dino/vision/pixels.js';
+import { readTar } from './photos.js';
+import { UsageError } from './read-options.js';
 import type { ScoreSheet, Shares } from './masks-scores.js';
 
 export interface Photo {
@@ -32,22 +32,20 @@ export interface Sample {
   readonly sharesOf: (cells: Uint8Array) => Shares;
 }
 
-/** @param path tar of NAME.jpg and NAME.mask.png */
+/**
+ * @param path tar of NAME.jpg and NAME.mask.png
+ * @throws UsageError when it is no such tar
+ */
 export async function readPhotos(path: string): Promise<Photo[]> {
   const files = new Map<string, Buffer>();
-  for await (const entry of createReadStream(path).pipe(extract())) {
-    const parts: Buffer[] = [];
-    for await (const part of entry) parts.push(part as Buffer);
-    files.set(entry.header.name, Buffer.concat(parts));
-  }
-  return [...files.keys()]
-    .filter((name) => name.endsWith('.jpg'))
-    .sort()
-    .map((name) => {
-      const mask = files.get(name.replace(/\.jpg$/, '.mask.png'));
-      if (mask === undefined) throw new Error(`${name} has no mask in ${path}`);
-      return { jpeg: files.get(name)!, mask };
-    });
+  for await (const { name, bytes } of readTar(path)) files.set(name, bytes);
+  const names = [...files.keys()].filter((name) => name.endsWith('.jpg'));
+  if (names.length === 0) throw new UsageError(`there is no .jpg in ${path}`);
+  return names.sort().map((name) => {
+    const mask = files.get(name.replace(/\.jpg$/, '.mask.png'));
+    if (mask === undefined) throw new UsageError(`${name} has no mask in ${path}`);
+    return { jpeg: files.get(name)!, mask };
+  });
 }
 
 const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60, preprocessing: 'exact' });

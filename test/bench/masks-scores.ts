@@ -1,3 +1,5 @@
+import { median } from './statistics.js';
+
 /** How a mask and the truth share a photo, in pixels. */
 export interface Shares {
   /** In the mask and in the object. */
@@ -72,7 +74,7 @@ export class ScoreSheet {
     return [...this.#times].map(([name, list]) => ({
       name,
       meanMs: mean(list),
-      medianMs: list.sort((first, second) => first - second)[list.length >> 1]!,
+      medianMs: median(list),
     }));
   }
 }

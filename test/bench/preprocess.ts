@@ -18,13 +18,17 @@ const VERB = {
     photos: { value: 'FILE', meaning: 'tar of JPEGs', fallback: SALIENT_PHOTOS },
     limit: { value: 'N', meaning: 'photos of it', fallback: 8, min: 1, max: 1000 },
     rounds: { value: 'N', meaning: 'turns of each', fallback: 5, min: 1, max: 100 },
+    widths: {
+      value: 'PX[,PX..]',
+      meaning: 'photos are enlarged to these; 0: as they are',
+      fallback: [0, 1600, 4000] as readonly number[],
+      min: 0,
+      max: 20_000,
+    },
     resize: { value: 'PX', meaning: 'shorter side that is scaled to', fallback: 256, min: 16, max: 1024 },
     crop: { value: 'PX', meaning: 'square that is cut out', fallback: 224, min: 16, max: 1024 },
   },
 } as const;
-
-/** Photos are taken as they are and enlarged to these: pixels across. */
-const WIDTHS = [0, 1600, 4000];
 
 const BARE = 'djpeg, decoding alone';
 
@@ -42,7 +46,7 @@ export async function run(args: string[]): Promise<void> {
   const reporter = new Reporter('preprocess', options);
   const folder = await mkdtemp(join(tmpdir(), 'dino-bench-'));
   try {
-    for (const width of WIDTHS) {
+    for (const width of options.widths) {
       const jpegs = width === 0 ? photos : await Promise.all(photos.map((jpeg) => enlarged(jpeg, width)));
       const title = `${width === 0 ? 'photos as they are' : `${width} px wide`}: ms of processor time an image`;
       reporter.table(title, await measure({ jpegs, folder, ...options }));

@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util';
 
-/** An option of a verb: a number within its range, or text. */
+/** An option of a verb: a number or numbers within their range, or text. */
 export type Option = {
   /** What stands for the value in the usage, e.g. `N`. */
   readonly value: string;
   readonly meaning: string;
 } & (
-  | { readonly fallback: number; readonly min: number; readonly max: number }
+  | { readonly fallback: number | readonly number[]; readonly min: number; readonly max: number }
   | { readonly fallback: string; readonly oneOf?: readonly string[] }
 );
 
@@ -18,7 +18,11 @@ export interface Verb<T extends Record<string, Option>> {
 }
 
 export type Values<T extends Record<string, Option>> = {
-  readonly [K in keyof T]: T[K] extends { readonly fallback: number } ? number : string;
+  readonly [K in keyof T]: T[K] extends { readonly fallback: number }
+    ? number
+    : T[K] extends { readonly fallback: readonly number[] }
+      ? readonly number[]
+      : string;
 };
 
 /** Arguments that a verb does not take; the message says what it takes. */
@@ -49,13 +53,9 @@ export function readOptions<T extends Record<string, Option>>(
     console.log(usage(verb.name, verb.purpose, options));
     return undefined;
   }
-  const entries = Object.entries(options).map(([name, option]): [string, number | string] => {
+  const entries = Object.entries(options).map(([name, option]): [string, Option['fallback']] => {
     const given = parsed[name] as string | undefined;
-    if (given === undefined) return [name, option.fallback];
-    return [
-      name,
-      typeof option.fallback === 'number' ? readNumber(name, given, option) : readText(name, given, option),
-    ];
+    return [name, given === undefined ? option.fallback : readValue(name, given, option)];
   });
   return Object.fromEntries(entries) as Values<T> & { readonly json: string };
 }
@@ -70,6 +70,12 @@ function parse(options: Record<string, Option>, args: readonly string[]): Record
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+function readValue(name: string, given: string, option: Option): Option['fallback'] {
+  if (typeof option.fallback === 'string') return readText(name, given, option);
+  if (typeof option.fallback === 'number') return readNumber(name, given, option);
+  return given.split(',').map((number) => readNumber(name, number, option));
 }
 
 function readNumber(name: string, given: string, option: Option): number {
@@ -88,7 +94,7 @@ function readText(name: string, given: string, option: Option): string {
 function usage(name: string, purpose: string, options: Record<string, Option>): string {
   const rows = Object.entries(options).map(([key, { value, meaning, fallback }]): [string, string] => [
     `--${key} ${value}`,
-    fallback === '' ? meaning : `${meaning} (default ${fallback})`,
+    fallback.toString() === '' ? meaning : `${meaning} (default ${fallback.toString()})`,
   ]);
   const width = Math.max(...rows.map(([left]) => left.length));
   const lines = rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);

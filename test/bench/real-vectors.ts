@@ -4,9 +4,12 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { keyOf, recipeOf } from '#dino/inference/cache/recipe.js';
+import { verifyModelFile } from '#dino/models/model-folder.js';
+import type { Manifest } from '#dino/models/manifest.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
 import { readManifest } from './bench-server.js';
-import { readTarPhotos } from './photos.js';
+import { readTarPhotos, type TarPhoto } from './photos.js';
 
 /** Embeddings of photos, row by row. */
 export interface Embeddings {
@@ -18,9 +21,13 @@ export interface Embeddings {
 
 const BATCH = 16;
 
+const HOW = { preprocessing: 'exact', providers: ['cpu'] } as const;
+
 /**
  * Embeddings of the first `limit` photos of tars by the model in a folder. Kept in the system's temporary folder,
  * so that the next run need not compute them again.
+ *
+ * @throws Error when the model's file is not the one in its manifest
  */
 export async function embedPhotos(
   tars: readonly string[],
@@ -29,30 +36,14 @@ export async function embedPhotos(
 ): Promise<Embeddings> {
   const photos = await readTarPhotos(tars, limit);
   const manifest = await readManifest(modelFolder);
-  const key = createHash('sha256').update(
-    JSON.stringify([manifest.file, manifest.preprocessing, tars, limit]),
-  );
   const folder = join(tmpdir(), 'dino-bench-embeddings');
-  const cache = join(folder, `${key.digest('hex').slice(0, 16)}.f32`);
+  const cache = join(folder, `${embeddingsKey(photos, recipeOf(manifest, HOW))}.f32`);
   const dimension = manifest.architecture.embedDim;
   if (!existsSync(cache)) {
+    const modelPath = await verifyModelFile(modelFolder, manifest);
+    const computed = await embed(photos, modelPath, manifest);
     await mkdir(folder, { recursive: true });
-    const session = await InferenceSession.create(join(modelFolder, manifest.file.path));
-    const { crop, resize } = manifest.preprocessing;
-    const reader = createImageReader({ maxPixels: 50_000_000, timeoutSeconds: 60, preprocessing: 'exact' });
-    const parts: Float32Array[] = [];
-    for (let from = 0; from < photos.length; from += BATCH) {
-      const batch = photos.slice(from, from + BATCH);
-      const pixels = new Uint8Array(batch.length * crop * crop * 3);
-      for (const [i, { jpeg }] of batch.entries()) {
-        pixels.set((await reader.forEmbedding(jpeg, { crop, resize })).pixels.data, i * crop * crop * 3);
-      }
-      const feeds = { pixels: new Tensor('uint8', pixels, [batch.length, crop, crop, 3]) };
-      const { embedding } = await session.run(feeds, ['embedding']);
-      parts.push(Float32Array.from(embedding!.data as Float32Array));
-    }
-    await session.release();
-    await writeFile(`${cache}.tmp`, Buffer.concat(parts.map((part) => Buffer.from(part.buffer))));
+    await writeFile(`${cache}.tmp`, computed);
     await rename(`${cache}.tmp`, cache);
   }
   const bytes = await readFile(cache);
@@ -61,6 +52,44 @@ export async function embedPhotos(
     normalize(all.slice(i * dimension, (i + 1) * dimension)),
   );
   return { dimension, rows, names: photos.map(({ name }) => name) };
+}
+
+/**
+ * The same for the same photos and recipe, and for no other: 64 hex digits.
+ *
+ * @param recipe everything else that the numbers depend on
+ */
+export function embeddingsKey(photos: readonly TarPhoto[], recipe: string): string {
+  const hash = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+  return keyOf(photos.map(({ jpeg }) => hash(jpeg)).join(), recipe);
+}
+
+/** @returns rows of float32, not of unit length */
+async function embed(
+  photos: readonly TarPhoto[],
+  modelPath: string,
+  { preprocessing }: Manifest,
+): Promise<Buffer> {
+  const session = await InferenceSession.create(modelPath);
+  const { crop, resize } = preprocessing;
+  const reader = createImageReader({
+    maxPixels: 50_000_000,
+    timeoutSeconds: 60,
+    preprocessing: HOW.preprocessing,
+  });
+  const parts: Buffer[] = [];
+  for (let from = 0; from < photos.length; from += BATCH) {
+    const batch = photos.slice(from, from + BATCH);
+    const pixels = new Uint8Array(batch.length * crop * crop * 3);
+    for (const [i, { jpeg }] of batch.entries()) {
+      pixels.set((await reader.forEmbedding(jpeg, { crop, resize })).pixels.data, i * crop * crop * 3);
+    }
+    const feeds = { pixels: new Tensor('uint8', pixels, [batch.length, crop, crop, 3]) };
+    const { embedding } = await session.run(feeds, ['embedding']);
+    parts.push(Buffer.from(Float32Array.from(embedding!.data as Float32Array).buffer));
+  }
+  await session.release();
+  return Buffer.concat(parts);
 }
 
 /**
@@ -95,7 +124,8 @@ function generator(seed: number): () => number {
   };
 }
 
-function normalize(vector: Float32Array): Float32Array {
+/** The same direction at unit length. */
+export function normalize(vector: Float32Array): Float32Array {
   let square = 0;
   for (const element of vector) square += element * element;
   return vector.map((element) => element / Math.sqrt(square));

@@ -69,9 +69,13 @@ export class Reporter {
   readonly #report: Report;
 
   /** @param settings what was asked for, beside `json` */
-  constructor(verb: string, settings: Record<string, number | string>) {
+  constructor(verb: string, settings: Record<string, number | string | readonly number[]>) {
     this.#verb = verb;
-    const told = Object.fromEntries(Object.entries(settings).filter(([name]) => name !== 'json'));
+    const told = Object.fromEntries(
+      Object.entries(settings)
+        .filter(([name]) => name !== 'json')
+        .map(([name, value]) => [name, typeof value === 'object' ? value.join() : value]),
+    );
     const measuredAt = `${new Date().toISOString().slice(0, 16)}Z`;
     this.#report = { measuredAt, machine: inspectMachine(), settings: told, tables: {}, goals: {} };
     console.log(describeMachine(this.#report.machine));
@@ -114,8 +118,11 @@ export async function mergeReport(file: string, verb: string, report: Report): P
 }
 
 function rounded(rows: Table): Table {
-  const short = (value: number | string): number | string =>
-    typeof value === 'number' ? Number(value.toPrecision(value >= 1000 ? 6 : 4)) : value;
+  const short = (value: number | string): number | string => {
+    // JSON has no NaN: a file with one could not be read again.
+    if (typeof value === 'string' || !Number.isFinite(value)) return String(value);
+    return Number(value.toPrecision(value >= 1000 ? 6 : 4));
+  };
   return Object.fromEntries(
     Object.entries(rows).map(([name, row]) => [
       name,

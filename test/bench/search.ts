@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { HnswGraph } from '#dino/collections/embedded/hnsw-graph.js';
 import { BUNDLED } from './bench-server.js';
+import { ASKED_PHOTOS, STORED_PHOTOS } from './photos.js';
 import { readOptions } from './read-options.js';
 import { embedPhotos, vectorAt } from './real-vectors.js';
 import { Reporter, type Table } from './report.js';
@@ -21,12 +22,12 @@ const VERB = {
     photos: {
       value: 'FILE[,..]',
       meaning: 'tars of CLASS/NAME.jpg',
-      fallback: '../shared/data/caltech101-train-0.tar',
+      fallback: STORED_PHOTOS,
     },
     asked: {
       value: 'FILE',
       meaning: 'tar of the photos that are searched for',
-      fallback: '../shared/data/caltech101-val.tar',
+      fallback: ASKED_PHOTOS,
     },
     model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
     limit: { value: 'N', meaning: 'embed so many photos of each', fallback: 1500, min: 1, max: 1e6 },
@@ -127,6 +128,8 @@ async function recallCurve(store: EmbeddedCollectionStore, queries: readonly Flo
       hits += truth.filter(({ id }) => ids.has(id)).length;
       possible += truth.length;
     }
+    // A small collection may have nothing that matches.
+    if (possible === 0) continue;
     rows[`${share * 100} %`] = {
       [`recall@${K}`]: round(hits / possible),
       'search p50, ms': round(median(times)),

@@ -4,16 +4,30 @@ import { join } from 'node:path';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { SnapshotFolder, type BackupSource } from '#dino/collections/embedded/snapshots/snapshot-folder.js';
 import { createRandom, image, settings } from '../contracts/collection-fixtures.js';
+import { readOptions } from './read-options.js';
+import { Reporter } from './report.js';
+import { percentile } from './statistics.js';
+
+const VERB = {
+  name: 'snapshots',
+  purpose:
+    'How long a snapshot takes, and how long a read waits meanwhile: one after another, without a snapshot and during one.',
+  options: {
+    images: { value: 'N', meaning: 'in the store', fallback: 2000, min: 1, max: 1e7 },
+    bytes: { value: 'N', meaning: 'of each', fallback: 100_000, min: 1, max: 1e8 },
+    seconds: { value: 'N', meaning: 'of reads without a snapshot', fallback: 3, min: 0.1, max: 3600 },
+  },
+} as const;
 
 const DIMENSION = 384;
 const BATCH = 100;
 
-/**
- * How long a snapshot takes, and how long a read waits meanwhile: one after another, without a snapshot and during one.
- * Give the number of images (default 2000) and the bytes of each (default 100,000).
- */
+/** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
-  const [count, bytes] = [Number(args[0] ?? 2000), Number(args[1] ?? 100_000)];
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  const { images: count, bytes, seconds } = options;
+  const reporter = new Reporter('snapshots', options);
   const dataDir = await mkdtemp(join(tmpdir(), 'dino-bench-'));
   const store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 1 });
   try {
@@ -29,7 +43,7 @@ export async function run(args: string[]): Promise<void> {
       await store.putImages('c', images);
     }
     await store.settle();
-    const alone = await waits(store, new Promise((resolve) => setTimeout(resolve, 3000)));
+    const alone = await waits(store, new Promise((resolve) => setTimeout(resolve, seconds * 1000)));
     const folder = new SnapshotFolder(dataDir);
     await folder.open();
     const { signal } = new AbortController();
@@ -45,10 +59,13 @@ export async function run(args: string[]): Promise<void> {
     const making = folder.create({ source, signal });
     const during = await waits(store, making);
     const finished = performance.now();
-    console.log(
-      `${count} images, ${Math.round((await making).bytes / 1e6)} MB: copied in ${Math.round(copied - started)} ms, checked and packed in ${Math.round(finished - copied)} ms`,
-    );
-    console.table({ 'reads without a snapshot': alone, 'reads during one': during });
+    reporter.table(`a snapshot of ${count} images`, {
+      'the snapshot': { MB: (await making).bytes / 1e6 },
+      'copying the store': { ms: copied - started },
+      'checking and packing the copy': { ms: finished - copied },
+    });
+    reporter.table('reads, one after another', { 'without a snapshot': alone, 'during one': during });
+    await reporter.finish(options.json);
   } finally {
     await store.close();
     await rm(dataDir, { recursive: true });
@@ -69,8 +86,6 @@ async function waits(
     times.push(performance.now() - started);
   }
   await work;
-  times.sort((a, b) => a - b);
-  const at = (share: number): number =>
-    Math.round(times[Math.floor(share * (times.length - 1))]! * 100) / 100;
+  const at = (share: number): number => percentile(times, share);
   return { reads: times.length, 'median, ms': at(0.5), 'p99, ms': at(0.99), 'longest, ms': at(1) };
 }

@@ -62,7 +62,7 @@ export async function run(args: string[]): Promise<void> {
         rate: (sent / minutes() / 60).toFixed(1),
         mb: Math.round(samples.at(-1)!.bytes / 1e6),
       });
-    }, 500);
+    }, sampleEveryMs(options.minutes));
     try {
       await Promise.all(workers.map((worker) => keepBusy(worker, () => minutes() < options.minutes)));
     } finally {
@@ -85,6 +85,11 @@ export async function run(args: string[]): Promise<void> {
     await server.stop();
     await rm(dataDir, { recursive: true });
   }
+}
+
+/** Several samples fall into a window however short the run is. */
+function sampleEveryMs(minutes: number): number {
+  return Math.min(500, minutes * 1000);
 }
 
 async function keepBusy(worker: Worker, goesOn: () => boolean): Promise<void> {

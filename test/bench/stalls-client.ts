@@ -1,10 +1,11 @@
-import { readPhotos } from './masks-photos.js';
 import sharp from 'sharp';
+import { readTarPhotos } from './photos.js';
 
 /** What the measuring process has the asking one do: plain data, so that it can cross. */
 export interface LoadTask {
   readonly url: string;
-  readonly data: string;
+  /** Tar of JPEGs. */
+  readonly photos: string;
   readonly scale: number;
   /** Photos of a request. */
   readonly images: number;
@@ -21,8 +22,8 @@ export interface LoadReport {
 const PHOTOS = 16;
 let photos: Promise<Buffer[]> | undefined;
 
-async function load({ data, scale }: LoadTask): Promise<Buffer[]> {
-  const some = (await readPhotos(data)).slice(0, PHOTOS);
+async function load({ photos: tar, scale }: LoadTask): Promise<Buffer[]> {
+  const some = await readTarPhotos([tar], PHOTOS);
   return Promise.all(
     some.map(async ({ jpeg }) => {
       const { width } = await sharp(jpeg).metadata();

@@ -1,24 +1,31 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import { compose } from '#dino/composition.js';
 import { loadConfig } from '#dino/config.js';
+import { readTarPhotos, SALIENT_PHOTOS } from './photos.js';
+import { readOptions, UsageError } from './read-options.js';
+import { Reporter, type Table } from './report.js';
 import type { LoadReport, LoadTask } from './stalls-client.js';
 
-const USAGE = `Usage: npm run bench -- stalls [options]
-How long the event loop of the service stands still under masks and correspondences, asked for by another process.
-  --data FILE      tar of JPEG photos (default ../shared/data/ecssd-dev.tar)
-  --requests N     of each kind (default 24)
-  --at-once N      requests in progress (default 4)
-  --only TEXT      kinds whose name has it
-  --scale F        enlarges the photos by this (default 1)`;
+const VERB = {
+  name: 'stalls',
+  purpose:
+    'How long the event loop of the service stands still under attention, masks and correspondences, asked for by another process.',
+  options: {
+    photos: { value: 'FILE', meaning: 'tar of JPEGs, of which 16 are taken', fallback: SALIENT_PHOTOS },
+    requests: { value: 'N', meaning: 'of each kind', fallback: 24, min: 1, max: 1e6 },
+    'at-once': { value: 'N', meaning: 'requests in progress', fallback: 4, min: 1, max: 128 },
+    only: { value: 'TEXT', meaning: 'kinds whose name has it', fallback: '' },
+    scale: { value: 'F', meaning: 'enlarges the photos by this', fallback: 1, min: 0.1, max: 20 },
+    seconds: { value: 'N', meaning: 'with nothing to do, at first', fallback: 3, min: 0.1, max: 3600 },
+  },
+} as const;
 
 /** Path with options, and whether it takes two photos. */
 const KINDS: Record<string, { path: string; images?: number; accept?: string }> = {
@@ -48,22 +55,14 @@ const KINDS: Record<string, { path: string; images?: number; accept?: string }> 
 
 /** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      data: { type: 'string', default: '../shared/data/ecssd-dev.tar' },
-      requests: { type: 'string', default: '24' },
-      'at-once': { type: 'string', default: '4' },
-      scale: { type: 'string', default: '1' },
-      only: { type: 'string', default: '' },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help || !existsSync(values.data)) {
-    console.log(values.help ? USAGE : `There are no photos at ${values.data}.\n${USAGE}`);
-    process.exitCode = values.help ? 0 : 1;
-    return;
-  }
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  const { requests, scale, seconds } = options;
+  const kinds = Object.entries(KINDS).filter(([name]) => name.includes(options.only));
+  if (kinds.length === 0)
+    throw new UsageError(`--only is ${options.only}, but the kinds are ${Object.keys(KINDS).join('; ')}`);
+  await readTarPhotos([options.photos], 1);
+  const reporter = new Reporter('stalls', options);
   const dataDir = await mkdtemp(join(tmpdir(), 'dino-stalls-'));
   const service = await compose(loadConfig({}, { dataDir, logLevel: 'silent' }));
   const server = createServer(service.app).listen(0, '127.0.0.1');
@@ -80,27 +79,26 @@ export async function run(args: string[]): Promise<void> {
     const [report] = (await Promise.race([answered, ended])) as [LoadReport];
     return report;
   };
-  console.log(
-    'milliseconds for which the event loop stood still: longest, 99 %, mean; what the requests took',
-  );
   try {
-    const idle = await watched(() => new Promise((resolve) => setTimeout(resolve, 3000)));
-    console.log(line('nothing', idle.histogram));
-    for (const [name, { path, images = 1, accept }] of Object.entries(KINDS)) {
-      if (!name.includes(values.only)) continue;
+    const idle = await watched(() => new Promise((resolve) => setTimeout(resolve, seconds * 1000)));
+    const rows: Table = { nothing: stillFor(idle.histogram) };
+    for (const [name, { path, images = 1, accept }] of kinds) {
+      console.log(name);
       const task = {
         url: `http://127.0.0.1:${port}/v1/${path}`,
-        data: values.data,
-        scale: Number(values.scale),
+        photos: options.photos,
+        scale,
         images,
         ...(accept !== undefined && { accept }),
-        atOnce: Number(values['at-once']),
+        atOnce: options['at-once'],
       };
       // The first of a kind compiles code and starts threads.
       await ask({ ...task, requests: 2 });
-      const { histogram, result } = await watched(() => ask({ ...task, requests: Number(values.requests) }));
-      console.log(`${line(name, histogram)}   ${result.meanMs.toFixed(0)} ms a request`);
+      const { histogram, result } = await watched(() => ask({ ...task, requests }));
+      rows[name] = { ...stillFor(histogram), 'a request, ms': result.meanMs };
     }
+    reporter.table('how long the event loop stood still', rows);
+    await reporter.finish(options.json);
   } finally {
     client.disconnect();
     server.close();
@@ -117,9 +115,10 @@ async function watched<T>(work: () => Promise<T>): Promise<{ histogram: Interval
   return { histogram, result };
 }
 
-function line(name: string, histogram: IntervalHistogram): string {
-  const ms = [histogram.max, histogram.percentile(99), histogram.mean].map((value) =>
-    (value / 1e6).toFixed(1).padStart(8),
-  );
-  return `  ${name.padEnd(42)} ${ms.join(' ')}`;
+function stillFor(histogram: IntervalHistogram): Table[string] {
+  return {
+    'longest, ms': histogram.max / 1e6,
+    'p99, ms': histogram.percentile(99) / 1e6,
+    'mean, ms': histogram.mean / 1e6,
+  };
 }

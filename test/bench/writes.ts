@@ -4,41 +4,64 @@ import { join } from 'node:path';
 import type { NewImage } from '#dino/collections/collection-store.js';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { createRandom, image, settings } from '../contracts/collection-fixtures.js';
+import { readOptions } from './read-options.js';
+import { Reporter, type Table } from './report.js';
 
-const WRITERS = [1, 8, 64];
-const SECONDS = 2;
-const ROUNDS = 3;
+const VERB = {
+  name: 'writes',
+  purpose:
+    'Writes per second to the embedded store, each image a call of its own, acknowledged on disk: one call at a time ' +
+    '(alone) beside N writers at once, which share commits (grouped); in turn, A B A B.',
+  options: {
+    writers: {
+      value: 'N[,N..]',
+      meaning: 'writers at once',
+      fallback: [1, 8, 64] as readonly number[],
+      min: 1,
+      max: 1000,
+    },
+    seconds: { value: 'N', meaning: 'of each turn', fallback: 2, min: 0.05, max: 3600 },
+    rounds: { value: 'N', meaning: 'turns of each', fallback: 3, min: 1, max: 1000 },
+    folder: {
+      value: 'DIR',
+      meaning: "measure the disk of this folder; none: the system's temporary one",
+      fallback: '',
+    },
+  },
+} as const;
+
 const DIMENSION = 384;
 /** A thumbnail and a small photo. */
 const BYTES = 20_000;
 
-/**
- * Writes per second to the embedded store, each image a call of its own, acknowledged on disk: one call at a time
- * ("alone") beside N writers at once, which share commits ("grouped"); in turn, A B A B. Give a folder to measure its
- * disk; the default is the system's temporary folder.
- */
+/** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
-  const dataDir = await mkdtemp(join(args[0] ?? tmpdir(), 'dino-bench-'));
+  const options = readOptions(VERB, args);
+  if (options === undefined) return;
+  const { seconds } = options;
+  const reporter = new Reporter('writes', options);
+  const dataDir = await mkdtemp(join(options.folder || tmpdir(), 'dino-bench-'));
   const store = await EmbeddedCollectionStore.open({ dataDir, exactBelow: 1_000_000 });
   try {
     await store.createCollection('c', settings({ dimension: DIMENSION }));
     const next = createImages();
-    const rows: Record<string, object> = {};
-    for (const writers of WRITERS) {
+    const rows: Table = {};
+    for (const writers of options.writers) {
       const [alone, grouped]: [Rate[], Rate[]] = [[], []];
-      for (let round = 0; round < ROUNDS; round++) {
-        alone.push(await measure(store, next, { writers, oneByOne: true }));
-        grouped.push(await measure(store, next, { writers, oneByOne: false }));
+      for (let round = 0; round < options.rounds; round++) {
+        alone.push(await measure(store, next, { writers, seconds, oneByOne: true }));
+        grouped.push(await measure(store, next, { writers, seconds, oneByOne: false }));
       }
       const [a, g] = [sum(alone), sum(grouped)];
       rows[`${writers} writers`] = {
-        'alone, writes/s': Math.round(a.writes / a.seconds),
-        'grouped, writes/s': Math.round(g.writes / g.seconds),
-        ratio: round2(g.writes / g.seconds / (a.writes / a.seconds)),
-        'writes per commit': round2(g.writes / g.commits),
+        'alone, writes/s': a.writes / a.seconds,
+        'grouped, writes/s': g.writes / g.seconds,
+        ratio: g.writes / g.seconds / (a.writes / a.seconds),
+        'writes per commit': g.writes / g.commits,
       };
     }
-    console.table(rows);
+    reporter.table('writes to the embedded store', rows);
+    await reporter.finish(options.json);
   } finally {
     await store.close();
     await rm(dataDir, { recursive: true });
@@ -55,11 +78,11 @@ interface Rate {
 async function measure(
   store: EmbeddedCollectionStore,
   next: () => NewImage,
-  how: { writers: number; oneByOne: boolean },
+  how: { writers: number; seconds: number; oneByOne: boolean },
 ): Promise<Rate> {
   const before = await store.commitCounts();
   const started = performance.now();
-  const goOn = (): boolean => performance.now() - started < SECONDS * 1000;
+  const goOn = (): boolean => performance.now() - started < how.seconds * 1000;
   let turn: Promise<unknown> = Promise.resolve();
   const writer = async (): Promise<void> => {
     while (goOn()) {
@@ -87,8 +110,4 @@ function createImages(): () => NewImage {
 function sum(rates: readonly Rate[]): Rate {
   const total = (key: keyof Rate): number => rates.reduce((all, rate) => all + rate[key], 0);
   return { writes: total('writes'), commits: total('commits'), seconds: total('seconds') };
-}
-
-function round2(value: number): number {
-  return Math.round(value * 100) / 100;
 }
