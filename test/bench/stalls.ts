@@ -23,7 +23,7 @@ const VERB = {
     'at-once': { value: 'N', meaning: 'requests in progress', fallback: 4, min: 1, max: 128 },
     only: { value: 'TEXT', meaning: 'kinds whose name has it', fallback: '' },
     scale: { value: 'F', meaning: 'enlarges the photos by this', fallback: 1, min: 0.1, max: 20 },
-    seconds: { value: 'N', meaning: 'with nothing to do, at first', fallback: 3, min: 0.1, max: 3600 },
+    seconds: { value: 'N', meaning: 'with nothing to do, at first', fallback: 3, min: 1, max: 3600 },
   },
 } as const;
 

@@ -67,7 +67,7 @@ const CASES: Record<string, Case> = {
     shares: ['%'],
   },
   index: {
-    options: '--photos PHOTOS --asked PHOTOS --limit 2 --sizes 150,300 --dimension 32 --peer 0',
+    options: '--photos PHOTOS --asked PHOTOS --limit 2 --sizes 150 --dimension 32 --peer 0',
     tables: ['collections, 32 elements'],
   },
   masks: {
@@ -81,7 +81,7 @@ const CASES: Record<string, Case> = {
     shares: ['%'],
   },
   stalls: {
-    options: '--photos PHOTOS --only numbers --requests 2 --seconds 0.1 --scale 0.5',
+    options: '--photos PHOTOS --only numbers --requests 2 --seconds 1 --scale 0.5',
     tables: ['how long the event loop stood still'],
   },
   writes: { options: '--writers 1,4 --seconds 0.05 --rounds 1', tables: ['writes'] },
