@@ -7,7 +7,7 @@ import { readSync, writeSync } from 'node:fs';
  */
 export interface Frame<Header> {
   readonly header: Header;
-  /** Memory of its own. */
+  /** Memory of its own, or of the room that it was read into. */
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
@@ -80,13 +80,27 @@ export class FrameReader<Header> {
   }
 }
 
-/** Waits for a frame; undefined where the other end has closed. */
-export function readFrame<Header>(fd: number): Frame<Header> | undefined {
-  const prefix = readExactly(fd, PREFIX_BYTES);
+/**
+ * Memory for payloads of which one is needed at a time: as large as the largest so far. Memory of their own would be garbage
+ * after each, of which V8 lets 32 MB come together before it looks, and the allocator keeps it.
+ */
+export class PayloadRoom {
+  #bytes = new Uint8Array();
+
+  /** Of this length, to be filled; what was taken before is overwritten by it. */
+  take(length: number): Uint8Array<ArrayBuffer> {
+    if (length > this.#bytes.length) this.#bytes = new Uint8Array(length);
+    return this.#bytes.subarray(0, length);
+  }
+}
+
+/** Waits for a frame, whose payload is in the room; undefined where the other end has closed. */
+export function readFrame<Header>(fd: number, room: PayloadRoom): Frame<Header> | undefined {
+  const prefix = readExactly(fd, new Uint8Array(PREFIX_BYTES));
   if (prefix === undefined) return undefined;
   const lengths = lengthsOf(prefix);
-  const header = readExactly(fd, lengths.header);
-  const payload = header && readExactly(fd, lengths.payload);
+  const header = readExactly(fd, new Uint8Array(lengths.header));
+  const payload = header && readExactly(fd, room.take(lengths.payload));
   return payload && { header: decodeHeader<Header>(header), payload };
 }
 
@@ -98,9 +112,9 @@ export function writeFrame(fd: number, header: object, parts: readonly Uint8Arra
   }
 }
 
-function readExactly(fd: number, length: number): Uint8Array<ArrayBuffer> | undefined {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length;) {
+/** Fills all of it. */
+function readExactly(fd: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | undefined {
+  for (let at = 0; at < bytes.length;) {
     const read = readSome(fd, bytes, at);
     if (read === 0) return undefined;
     at += read;

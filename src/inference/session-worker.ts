@@ -7,7 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { CheckpointError } from '../models/checkpoints/checkpoint-error.js';
 import { embeddingGraph } from './embedding-graph.js';
 import type { AskedFeature } from './features.js';
-import { isGone, readFrame, writeFrame } from './frames.js';
+import { isGone, PayloadRoom, readFrame, writeFrame } from './frames.js';
 import {
   SOCKET_FD,
   type BatchTask,
@@ -145,8 +145,9 @@ async function answer(request: SessionRequest, pixels: Pixels): Promise<Answer> 
 // A terminal and a service manager signal the whole group; the service finishes its work first and then ends this.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
+const room = new PayloadRoom();
 for (;;) {
-  const frame = readFrame<SessionRequest>(SOCKET_FD);
+  const frame = readFrame<SessionRequest>(SOCKET_FD, room);
   if (frame === undefined) break;
   const { reply, outputs } = await answer(frame.header, frame.payload);
   try {

@@ -3,7 +3,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { encodeHead, FrameReader, readFrame, writeFrame, type Frame } from '#dino/inference/frames.js';
+import {
+  encodeHead,
+  FrameReader,
+  PayloadRoom,
+  readFrame,
+  writeFrame,
+  type Frame,
+} from '#dino/inference/frames.js';
 
 const header = { run: { text: 'größer', count: 2 } };
 const parts = [Uint8Array.of(1, 2, 3), Uint8Array.of(), Uint8Array.of(255)];
@@ -38,10 +45,19 @@ it('frames are written and read through a file descriptor, until it ends', async
   closeSync(out);
   expect(await readFile(path)).toEqual(bytes);
   const fd = openSync(path, 'r');
-  expect(readFrame(fd)).toEqual({ header, payload });
-  expect(readFrame(fd)).toEqual({ header: {}, payload: new Uint8Array() });
-  expect(readFrame(fd)).toEqual({ header, payload });
-  expect(readFrame(fd)).toBeUndefined();
+  const room = new PayloadRoom();
+  expect(readFrame(fd, room)).toEqual({ header, payload });
+  expect(readFrame(fd, room)).toEqual({ header: {}, payload: new Uint8Array() });
+  expect(readFrame(fd, room)).toEqual({ header, payload });
+  expect(readFrame(fd, room)).toBeUndefined();
   closeSync(fd);
   await rm(folder, { recursive: true });
+});
+
+it('payloads lie in the same memory, which grows with the largest', () => {
+  const room = new PayloadRoom();
+  const large = room.take(8).fill(1);
+  expect(room.take(3)).toEqual(Uint8Array.of(1, 1, 1));
+  expect(room.take(8).buffer).toBe(large.buffer);
+  expect(room.take(9)).toEqual(new Uint8Array(9));
 });
