@@ -112,7 +112,9 @@ class Channel {
   constructor(name: string, onGone: () => void) {
     // What a library prints there must not get into the output of a command.
     const stdio = ['ignore', 'ignore', 'inherit', 'pipe'] as const;
-    this.#child = spawn(process.execPath, [WORKER], { stdio: [...stdio] });
+    // Or ONNX Runtime keeps an id of the device and sends usage data to its makers: core/platform/posix/telemetry.cc.
+    const env = { ...process.env, ORT_DISABLE_TELEMETRY: '1' };
+    this.#child = spawn(process.execPath, [WORKER], { stdio: [...stdio], env });
     if (this.#child.pid !== undefined) yieldTheCores(this.#child.pid);
     this.#socket = this.#child.stdio[SOCKET_FD] as Duplex;
     const reader = new FrameReader<SessionReply>((reply) => {

@@ -37,6 +37,8 @@ if (!Object.hasOwn(VERBS, verb)) {
   console.error(verb === '' ? usage : `there is no verb ${verb}\n${usage}`);
   process.exit(2);
 }
+// As the service does for its models: see session-process.ts.
+process.env.ORT_DISABLE_TELEMETRY = '1';
 const module = (await import(`./${verb}.ts`)) as { run(args: string[]): Promise<void> };
 try {
   await module.run(args);
