@@ -1,5 +1,6 @@
 import type { ImageObject, ImageObjects, NewObjects, SearchedVectors } from './image-objects.js';
 import type { Filter, FilterScalar, Metadata, MetadataValue } from './filter.js';
+import type { SearchHits } from './search-hits.js';
 
 /** What is kept of an image beside its vector and metadata: the original bytes, at most a thumbnail, or nothing. */
 export const CONTENT_CHOICES = ['original', 'thumbnail', 'none'] as const;
@@ -334,7 +335,7 @@ export interface SearchHit {
 }
 
 export interface SearchAnswer {
-  readonly hits: SearchHit[];
+  readonly hits: SearchHits;
   /** Name of the collection's model. */
   readonly model: string;
 }

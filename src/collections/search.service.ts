@@ -13,6 +13,7 @@ import type {
   SearchHit,
 } from './collection-store.js';
 import type { Filter } from './filter.js';
+import { SearchHits } from './search-hits.js';
 import { toUnitVector } from './unit-vector.js';
 
 /** What to look for: exactly one of these. */
@@ -97,7 +98,7 @@ export class SearchService {
       return embedding!.vector;
     };
     return {
-      hits: await this.#find({ collection, model, embed }, query, options, caller),
+      hits: SearchHits.of(await this.#find({ collection, model, embed }, query, options, caller)),
       model: collection.model,
     };
   }
@@ -161,7 +162,7 @@ export class SearchService {
     const labelled: Filter = { field, exists: true };
     const both = filter === undefined ? labelled : { and: [labelled, filter] };
     const { hits, model } = await this.search(collectionName, query, { ...rest, k, filter: both }, caller);
-    return { ...vote(hits, field, temperature), model };
+    return { ...vote(hits.list(), field, temperature), model };
   }
 
   /** The model is only needed for an image: ids and vectors can be searched with whatever is loaded. */
@@ -181,7 +182,8 @@ export class SearchService {
     caller: Caller | undefined,
   ): Promise<SearchHit[]> {
     const { name, modelFingerprint } = place.collection;
-    if ('id' in query) return (await this.#store.searchStored(name, query.id, withCount(options))).hits;
+    if ('id' in query)
+      return (await this.#store.searchStored(name, query.id, withCount(options))).hits.list();
     const { vector, excludeIds } = await this.#vector(place, query, caller);
     return this.#store.search(name, { ...withCount(options), vector, modelFingerprint, excludeIds });
   }

@@ -27,6 +27,12 @@ export function sendJson<Answer>(controller: Controller, answer: NumberRows<Answ
   return body as unknown as Answer;
 }
 
+/** Sends an answer that is JSON text already. */
+export function sendJsonText<Answer>(controller: Controller, text: string): Answer {
+  controller.setHeader('Content-Type', 'application/json; charset=utf-8');
+  return new WholeText(text) as unknown as Answer;
+}
+
 /** What tsoa takes for a stream, without the cost of one. */
 class WholeText {
   readonly readable = true;

@@ -174,11 +174,11 @@ export function describeSearch(openStore: OpenStore): void {
         withVectors: true,
       });
       expect(answer.model).toBe('dino-vits16');
-      expect(answer.hits.map(({ id, metadata }) => ({ id, metadata }))).toEqual([
+      expect(answer.hits.list().map(({ id, metadata }) => ({ id, metadata }))).toEqual([
         { id: 'i2', metadata: { n: 2 } },
         { id: 'i3', metadata: { n: 3 } },
       ]);
-      expect(answer.hits[0]!.vector).toEqual((await under.store.getVectors(name, ['i2']))[0]);
+      expect(answer.hits.list()[0]!.vector).toEqual((await under.store.getVectors(name, ['i2']))[0]);
     });
 
     it('refuses what is not there and settings out of range', async () => {
@@ -224,7 +224,7 @@ export function describeSearch(openStore: OpenStore): void {
           return store.searchStored(name, 'missing', { k: 5 }).catch((error: unknown) => error);
         const options = { k: 1 + (i % 10), exact: WAYS[i % 3] };
         return i % 2 === 0
-          ? (await store.searchStored(name, id, options)).hits
+          ? (await store.searchStored(name, id, options)).hits.list()
           : store.search(name, { ...options, vector: images[i]!.vector });
       });
       const together = await Promise.all(asked.map((ask) => ask()));
@@ -239,7 +239,7 @@ export function describeSearch(openStore: OpenStore): void {
       for (const { id } of images.slice(0, 20)) {
         const [vector] = await store.getVectors(name, [id]);
         const hits = await store.search(name, { vector: vector!, k: 10, excludeIds: [id] });
-        expect((await store.searchStored(name, id, { k: 10 })).hits).toEqual(hits);
+        expect((await store.searchStored(name, id, { k: 10 })).hits.list()).toEqual(hits);
       }
     });
 

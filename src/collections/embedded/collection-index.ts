@@ -138,7 +138,9 @@ export class CollectionIndex {
     excluded: ReadonlySet<number>,
   ): ScoredLabel[] {
     const { graph, missing, surplus } = this.current!;
-    const found = graph.search(vector, wanted + surplus, matching);
+    // What is farther away than so many others cannot be among the best k, and is not looked up.
+    const nearest = k + excluded.size + surplus;
+    const found = graph.search(vector, nearest, matching, wanted + surplus);
     const known = surplus === 0 ? found : found.filter((label) => this.vectors.has(label));
     if (missing.size > 0) known.push(...(matching?.filter((label) => missing.has(label)) ?? missing));
     // Scored anew, so that a hit has the same score by whichever way it was found.

@@ -298,7 +298,7 @@ export class EmbeddedCollectionStore implements CollectionStore {
       name,
       { ...checked, vector: new Float32Array(checked.vector) },
     ]);
-    return unpackHits(packed);
+    return unpackHits(packed).list();
   }
 
   async searchStored(collection: string, id: string, settings: RankingSettings): Promise<SearchAnswer> {

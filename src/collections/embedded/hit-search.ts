@@ -27,8 +27,9 @@ export interface SearchedCollection {
 /** A search of one collection, from a validated query to its hits. */
 export function searchHits(collection: SearchedCollection, query: SearchQuery): StoredHit[] {
   const { row, catalog } = collection;
+  requireModel(row, query.modelFingerprint);
   const labels = (query.excludeIds ?? []).flatMap((id) => catalog.findLabel(row.row, id) ?? []);
-  return new HitSearch(collection, query, new Set(labels)).hits();
+  return new HitSearch(collection, query.vector, query, new Set(labels)).hits();
 }
 
 /** The same by the vector under a label that is there, whose image is not found. */
@@ -38,7 +39,7 @@ export function searchByLabel(
   settings: RankingSettings,
 ): StoredHit[] {
   const vector = collection.index.vectors.get(label);
-  return new HitSearch(collection, { vector, ...settings }, new Set([label])).hits();
+  return new HitSearch(collection, vector, settings, new Set([label])).hits();
 }
 
 interface Described extends FoundLabel {
@@ -56,21 +57,21 @@ class HitSearch {
 
   constructor(
     private readonly collection: SearchedCollection,
-    private readonly query: SearchQuery,
+    vector: Float32Array,
+    private readonly settings: RankingSettings,
     private readonly excluded: ReadonlySet<number>,
   ) {
     const { row, index, catalog } = collection;
-    requireModel(row, query.modelFingerprint);
-    this.vector = toUnitVector(query.vector, row.dimension, 'The query vector');
-    this.matching = query.filter && catalog.fields.matching(row.row, query.filter);
-    if (query.suppressDuplicates !== undefined)
-      this.copies = new NearCopies(index.vectors, query.suppressDuplicates);
-    this.offset = query.offset ?? 0;
-    this.wanted = this.offset + query.k;
+    this.vector = toUnitVector(vector, row.dimension, 'The query vector');
+    this.matching = settings.filter && catalog.fields.matching(row.row, settings.filter);
+    if (settings.suppressDuplicates !== undefined)
+      this.copies = new NearCopies(index.vectors, settings.suppressDuplicates);
+    this.offset = settings.offset ?? 0;
+    this.wanted = this.offset + settings.k;
   }
 
   hits(): StoredHit[] {
-    const { groupBy, diversity } = this.query;
+    const { groupBy, diversity } = this.settings;
     if (groupBy !== undefined) return this.groups(groupBy);
     let found: readonly FoundLabel[];
     if (diversity !== undefined) {
@@ -103,7 +104,7 @@ class HitSearch {
 
   /** The best images of the best groups, as if the whole ranking was gone through from the top. */
   private groups(field: string): StoredHit[] {
-    const { groupSize = 1, filter } = this.query;
+    const { groupSize = 1, filter } = this.settings;
     const { row, catalog } = this.collection;
     const walk = new GroupWalk<Described>(this.wanted, groupSize);
     const seen = new Set(this.excluded);
@@ -141,7 +142,7 @@ class HitSearch {
     matching: readonly number[] | undefined,
     excluded: ReadonlySet<number>,
   ): FoundLabel[] {
-    const { ef, exact, minScore, objects = 'images' } = this.query;
+    const { ef, exact, minScore, objects = 'images' } = this.settings;
     const asked = {
       vector: this.vector,
       k: count,
@@ -155,8 +156,8 @@ class HitSearch {
   }
 
   /**
-   * Spelled out, and above a spread comes last, because Node 20's V8 makes a hidden class of its own for each object whose
-   * spread is followed by another property: slow to make and to read, and there until the whole heap is collected.
+   * Spelled out, because Node 20's V8 makes a hidden class of its own for each object whose spread is followed by another
+   * property: slow to make and to read, and there until the whole heap is collected.
    */
   private describe(hits: readonly FoundLabel[]): Described[] {
     const { row, catalog } = this.collection;
@@ -177,7 +178,7 @@ class HitSearch {
       object === undefined
         ? { id, score, metadata }
         : { id, score, metadata, bbox: catalog.objects.bbox(row.row, label, object.number) };
-    if (this.query.withVectors !== true) return hit;
+    if (this.settings.withVectors !== true) return hit;
     const vector = object === undefined ? index.vectors.get(label) : objects.index.vectors.get(object.label);
     return { ...hit, vector: vector.slice() };
   }

@@ -88,7 +88,8 @@ export class HnswGraph {
   }
 
   /**
-   * Labels of about the nearest `count` elements, nearest first; fewer where the graph does not lead to more.
+   * Labels of about the nearest `count` elements, nearest first, and of those exactly as near as the last of them; fewer
+   * where the graph does not lead to more.
    *
    * @param query unit vector
    * @param count at least 1

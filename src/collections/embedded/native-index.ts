@@ -38,6 +38,8 @@ export interface NativeGraph {
   /** @returns false when it was deleted before */
   markDeleted(label: number): boolean;
   /**
+   * Looks for about the nearest `k`, and those exactly as near as the last of them.
+   *
    * @param queries one or more vectors, one after the other
    * @returns for each query a row of labels, nearest first: `labels.length / counts.length` places, of which the first
    *   `counts[row]` are taken

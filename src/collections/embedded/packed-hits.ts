@@ -1,4 +1,5 @@
 import type { SearchHit } from '../collection-store.js';
+import { SearchHits } from '../search-hits.js';
 
 /** A hit with its metadata as the database has it: JSON text. */
 export type StoredHit = Omit<SearchHit, 'metadata'> & { readonly metadata: string };
@@ -15,9 +16,8 @@ export function packHits(hits: readonly StoredHit[]): PackedHits {
   return hits[0]?.vector === undefined ? { json } : { json, vectors: hits.map(({ vector }) => vector!) };
 }
 
-export function unpackHits({ json, vectors }: PackedHits): SearchHit[] {
-  const hits = JSON.parse(json) as SearchHit[];
-  return vectors === undefined ? hits : hits.map((hit, i) => ({ ...hit, vector: vectors[i]! }));
+export function unpackHits({ json, vectors }: PackedHits): SearchHits {
+  return SearchHits.ofJson(json, vectors);
 }
 
 function toJson({ id, score, metadata, group, bbox }: StoredHit): string {

@@ -22,7 +22,7 @@ import type { VectorEncoding } from '../dto/image.dto.js';
 import type { Problem } from '../dto/problem.dto.js';
 import type { SearchBatchRequest, SearchBatchResponse } from '../dto/search-batch.dto.js';
 import type { ImageInput } from '../image-input.js';
-import { sendJson } from '../json-stream.js';
+import { sendJson, sendJsonText } from '../json-stream.js';
 import { toProblem } from '../middleware/error-handler.js';
 import { parseDiversity, parseFilter, parseRegion } from '../options.js';
 import { decodeVector, encodeVector } from '../responses.js';
@@ -59,7 +59,12 @@ export class SearchController extends Controller {
     const what = await this.#query(request, query, body);
     const options = optionsOf(query, body);
     const { hits, model } = await this.#search.search(collection, what, options, request.caller);
-    const results = describeHits(hits, body?.withVectors ?? query.withVectors);
+    const encoding = body?.withVectors ?? query.withVectors;
+    if (encoding === undefined) {
+      const tail = `"model":${JSON.stringify(model)},"tookMs":${elapsedMs(started)}`;
+      return sendJsonText<SearchResponse>(this, `{"results":${hits.toJson()},${tail}}`);
+    }
+    const results = describeHits(hits.list(), encoding);
     return sendJson<SearchResponse>(this, { results, model, tookMs: elapsedMs(started) });
   }
 
@@ -129,7 +134,8 @@ export class SearchController extends Controller {
     query: { id?: string; region?: string; regionVector?: RegionVector },
     body: SearchRequest | ClassifyRequest | undefined,
   ): Promise<Query> {
-    const { image, id, vector, positive, negative } = { ...query, ...body } as Partial<SearchRequest>;
+    const { image, vector, positive, negative } = (body ?? {}) as Partial<SearchRequest>;
+    const id = body?.id ?? query.id;
     const region = parseRegion(body?.region ?? query.region);
     const regionVector = body?.regionVector ?? query.regionVector;
     const given = Object.entries({ image: image ?? request.uploads, id, vector, positive }).filter(
@@ -164,21 +170,19 @@ export class SearchController extends Controller {
 }
 
 function optionsOf(query: SearchOptions, body: SearchRequest | undefined): SearchSettings {
-  const { k, ef, exact, minScore, offset, suppressDuplicates, groupBy, groupSize, objects, withVectors } = {
-    ...query,
-    ...body,
-  };
+  const given = <Key extends keyof SearchOptions & keyof SearchRequest>(key: Key) =>
+    body?.[key] ?? query[key];
   return {
-    k,
-    ef,
-    exact,
-    minScore,
-    offset,
-    suppressDuplicates,
-    groupBy,
-    groupSize,
-    objects,
-    withVectors: withVectors !== undefined,
+    k: given('k'),
+    ef: given('ef'),
+    exact: given('exact'),
+    minScore: given('minScore'),
+    offset: given('offset'),
+    suppressDuplicates: given('suppressDuplicates'),
+    groupBy: given('groupBy'),
+    groupSize: given('groupSize'),
+    objects: given('objects'),
+    withVectors: given('withVectors') !== undefined,
     diversity: body?.diversity ?? parseDiversity(query.diversity),
     filter: filterOf(query, body),
   };

@@ -44,12 +44,15 @@ describe('CollectionIndex', () => {
     });
   });
 
-  function insert(): void {
+  function unit(): Float32Array {
     const vector = Float32Array.from({ length: DIMENSION }, () => random() - 0.5);
     const norm = Math.hypot(...vector);
-    const unit = vector.map((element) => element / norm);
-    live.set(nextLabel, unit);
-    index.insert(nextLabel, `id ${nextLabel}`, unit);
+    return vector.map((element) => element / norm);
+  }
+
+  function insert(vector = unit()): void {
+    live.set(nextLabel, vector);
+    index.insert(nextLabel, `id ${nextLabel}`, vector);
     nextLabel++;
   }
 
@@ -88,6 +91,30 @@ describe('CollectionIndex', () => {
     expect([vectors, graph!.elements - graph!.deleted, graph!.missing]).toEqual([live.size, live.size, 0]);
     for (const [label, vector] of live) expect(findNearest(vector)).toBe(label);
     expect(warnings).toEqual([]);
+  });
+
+  it('looks up no more candidates than it must, and finds the same', () => {
+    // Few directions, many vectors: most scores are equal to others.
+    const directions = Array.from({ length: 40 }, () => unit());
+    for (let i = 0; i < 600; i++) insert(i < 500 ? directions[i % 40] : unit());
+    index.upkeep(allSteps);
+    for (let i = 0; i < 30; i++) removeAny();
+    // These are not in the graph yet.
+    for (let i = 0; i < 10; i++) insert(directions[i]);
+    expect(index.status().graph).toMatchObject({ deleted: 30, missing: 10 });
+    const labels = [...live.keys()];
+    for (let i = 0; i < 200; i++) {
+      const query = {
+        vector: i % 2 === 0 ? directions[i % 40]! : unit(),
+        ef: 64,
+        exact: false,
+        matching: i % 3 === 0 ? labels.filter((label) => label % 2 === 0) : undefined,
+        excluded: new Set(labels.slice(i, i + (i % 5))),
+      };
+      const all = index.search({ ...query, k: 64 });
+      expect(all).toHaveLength(64);
+      for (const k of [1, 3, 10, 63]) expect(index.search({ ...query, k })).toEqual(all.slice(0, k));
+    }
   });
 
   it('goes on by scanning when the graph fails, and says so once', () => {

@@ -42,6 +42,21 @@ describe('HnswGraph', () => {
     expect(graphOf([0, 10, 20, 30, 40]).search(at(19), 3, undefined)).toEqual([20, 10, 30]);
   });
 
+  it('finds all that are as near as the last', () => {
+    const graph = graphOf([]);
+    // Three vectors in four directions each, and one between the first two directions.
+    add(graph, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 1, (label) => 90 * (label % 4));
+    add(graph, [12], 1, () => 45);
+    const found = (count: number): number[] =>
+      graph.search(at(5), count, undefined, 13).sort((a, b) => a - b);
+    expect(found(1)).toEqual([0, 4, 8]);
+    expect(found(3)).toEqual([0, 4, 8]);
+    expect(found(4)).toEqual([0, 4, 8, 12]);
+    expect(found(5)).toEqual([0, 1, 4, 5, 8, 9, 12]);
+    expect(found(13)).toHaveLength(13);
+    expect(graph.searchMany(at(5), 1, undefined, 2, 13)[0]!.sort((a, b) => a - b)).toEqual([0, 4, 8]);
+  });
+
   it('refuses a label that is there already, which the library would replace', () => {
     const graph = graphOf([1, 2]);
     expect(() => add(graph, [3, 2])).toThrow(/label 2 is in the graph already/);

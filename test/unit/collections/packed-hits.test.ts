@@ -10,7 +10,7 @@ describe('hits that are packed', () => {
       metadata: JSON.stringify(each),
       ...(i === 1 && { group: 'a\nb', bbox: [0, 1, 2.5, 3] as [number, number, number, number] }),
     }));
-    const unpacked = unpackHits(structuredClone(packHits(hits)));
+    const unpacked = unpackHits(structuredClone(packHits(hits))).list();
     expect(unpacked).toEqual(
       hits.map((hit, i) => ({ ...hit, metadata: JSON.parse(JSON.stringify(metadata[i])) as object })),
     );
@@ -20,7 +20,11 @@ describe('hits that are packed', () => {
   it('have their vectors where those were asked for', () => {
     const vectors = [Float32Array.of(0.6, 0.8), Float32Array.of(1, 0)];
     const hits = vectors.map((vector, i) => ({ id: `${i}`, score: i, metadata: '{}', vector }));
-    expect(unpackHits(packHits(hits)).map(({ vector }) => vector)).toEqual(vectors);
-    expect(unpackHits(packHits([]))).toEqual([]);
+    expect(
+      unpackHits(packHits(hits))
+        .list()
+        .map(({ vector }) => vector),
+    ).toEqual(vectors);
+    expect(unpackHits(packHits([])).list()).toEqual([]);
   });
 });

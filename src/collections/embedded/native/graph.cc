@@ -165,8 +165,8 @@ Napi::Value Graph::markDeleted(const Napi::CallbackInfo &info) {
 }
 
 /**
- * search(queries, k, ef, allowed, threads): the labels of about the nearest k of each query, nearest first, in rows of k
- * each; where a row has fewer, `counts` says how many.
+ * search(queries, k, ef, allowed, threads): the labels of about the nearest k of each query and of what is as near as the
+ * last of them, nearest first, in rows of as many places each, of which `counts` says how many are taken.
  */
 Napi::Value Graph::search(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
@@ -182,7 +182,7 @@ Napi::Value Graph::search(const Napi::CallbackInfo &info) {
         env, [&]() { return std::make_unique<LabelFilter>(allowed.Data(), allowed.ElementLength()); });
   }
   Hnsw &h = index_->hnsw;
-  const std::size_t width = std::min<std::size_t>(k, h.cur_element_count);
+  const std::size_t width = std::min<std::size_t>(std::max(k, ef), h.cur_element_count);
   Napi::Uint32Array labels = Napi::Uint32Array::New(env, rows * width);
   Napi::Uint32Array counts = Napi::Uint32Array::New(env, rows);
   std::uint32_t *labelOut = labels.Data();
@@ -190,13 +190,17 @@ Napi::Value Graph::search(const Napi::CallbackInfo &info) {
   const float *query = queries.Data();
   if (width > 0) {
     guarded(env, [&]() {
-      h.setEf(ef);
       parallelFor(rows, threads, [&](std::size_t i) {
         auto found = h.searchKnn(query + i * index_->dimension, width, filter.get());
-        countOut[i] = static_cast<std::uint32_t>(found.size());
-        for (; !found.empty(); found.pop()) {
-          labelOut[i * width + found.size() - 1] = static_cast<std::uint32_t>(found.top().second);
+        // From the farthest on: down to the k-th, what is farther than the next is left out.
+        std::size_t kept = found.size();
+        for (float farther = 0; !found.empty(); found.pop()) {
+          const auto &[distance, label] = found.top();
+          labelOut[i * width + found.size() - 1] = static_cast<std::uint32_t>(label);
+          if (found.size() >= k && distance < farther) kept = found.size();
+          farther = distance;
         }
+        countOut[i] = static_cast<std::uint32_t>(kept);
       });
     });
   }
