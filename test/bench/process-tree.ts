@@ -7,6 +7,10 @@ const PAGE_BYTES = 4096;
 export interface TreeUse {
   /** Resident memory of all of its processes; what they share counts for each. */
   readonly bytes: number;
+  /** That of its first process. */
+  readonly mainBytes: number;
+  /** What of `bytes` is none of files, such as libraries and the weights that are read as they lie. */
+  readonly anonymousBytes: number;
   /** Processor time of its first process, all threads. */
   readonly mainSeconds: number;
   /** Processor time of those below it: the models' processes. */
@@ -18,13 +22,14 @@ interface Entry {
   readonly parent: number;
   readonly seconds: number;
   readonly bytes: number;
+  readonly anonymousBytes: number;
 }
 
 /** A process and all below it. @throws Error where there is no /proc, and when the process is not there */
 export function measureTree(root: number, proc = '/proc'): TreeUse {
   const entries = readdirSync(proc)
     .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => readEntry(`${proc}/${pid}/stat`) ?? []);
+    .flatMap((pid) => readEntry(`${proc}/${pid}`) ?? []);
   const inside = new Set([root]);
   for (let before = 0; before < inside.size;) {
     before = inside.size;
@@ -33,15 +38,24 @@ export function measureTree(root: number, proc = '/proc'): TreeUse {
   const tree = entries.filter(({ pid }) => inside.has(pid));
   const main = tree.find(({ pid }) => pid === root);
   if (main === undefined) throw new Error(`there is no process ${root}`);
-  const sum = (of: 'bytes' | 'seconds'): number => tree.reduce((total, entry) => total + entry[of], 0);
-  return { bytes: sum('bytes'), mainSeconds: main.seconds, childSeconds: sum('seconds') - main.seconds };
+  const sum = (of: 'bytes' | 'anonymousBytes' | 'seconds'): number =>
+    tree.reduce((total, entry) => total + entry[of], 0);
+  return {
+    bytes: sum('bytes'),
+    mainBytes: main.bytes,
+    anonymousBytes: sum('anonymousBytes'),
+    mainSeconds: main.seconds,
+    childSeconds: sum('seconds') - main.seconds,
+  };
 }
 
 /** See proc(5). @returns undefined when the process has ended meanwhile */
-function readEntry(path: string): Entry | undefined {
+function readEntry(folder: string): Entry | undefined {
   let text: string;
+  let pages: number[];
   try {
-    text = readFileSync(path, 'utf8');
+    text = readFileSync(`${folder}/stat`, 'utf8');
+    pages = readFileSync(`${folder}/statm`, 'utf8').split(' ').map(Number);
   } catch {
     return undefined;
   }
@@ -53,6 +67,7 @@ function readEntry(path: string): Entry | undefined {
     pid: Number(text.slice(0, text.indexOf(' '))),
     parent: field(4),
     seconds: (field(14) + field(15)) * TICK_SECONDS,
-    bytes: field(24) * PAGE_BYTES,
+    bytes: pages[1]! * PAGE_BYTES,
+    anonymousBytes: (pages[1]! - pages[2]!) * PAGE_BYTES,
   };
 }

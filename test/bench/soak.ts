@@ -5,7 +5,7 @@ import { SingleBar } from 'cli-progress';
 import { BUNDLED, eventLoopMs, readManifest, serveModel } from './bench-server.js';
 import { LoadClient } from './load.js';
 import { readTarPhotos, SALIENT_PHOTOS } from './photos.js';
-import { measureTree } from './process-tree.js';
+import { measureTree, type TreeUse } from './process-tree.js';
 import { readOptions } from './read-options.js';
 import { Reporter, type Table } from './report.js';
 import { createWorkers, type Worker } from './soak-work.js';
@@ -35,6 +35,11 @@ interface Sample {
   readonly bytes: number;
 }
 
+interface Growth {
+  readonly early: number;
+  readonly late: number;
+}
+
 /** @param args the command line after the verb */
 export async function run(args: string[]): Promise<void> {
   const options = readOptions(VERB, args);
@@ -47,7 +52,7 @@ export async function run(args: string[]): Promise<void> {
   const client = new LoadClient(server.url);
   try {
     const workers = await createWorkers(client, photos, options.connections);
-    const samples: Sample[] = [];
+    const samples: (TreeUse & Sample)[] = [];
     const started = performance.now();
     const minutes = (): number => (performance.now() - started) / 60_000;
     const bar = new SingleBar({
@@ -56,7 +61,7 @@ export async function run(args: string[]): Promise<void> {
     });
     bar.start(options.minutes, 0, { rate: 0, mb: 0 });
     const timer = setInterval(() => {
-      samples.push({ minutes: minutes(), bytes: measureTree(server.pid).bytes });
+      samples.push({ minutes: minutes(), ...measureTree(server.pid) });
       const sent = workers.reduce((sum, { times }) => sum + times.length, 0);
       bar.update(Math.round(minutes() * 100) / 100, {
         rate: (sent / minutes() / 60).toFixed(1),
@@ -70,11 +75,20 @@ export async function run(args: string[]): Promise<void> {
       bar.stop();
     }
     const growth = growthOf(samples, options.minutes);
+    const partOf = (bytes: (use: TreeUse) => number): Growth =>
+      growthOf(
+        samples.map((sample) => ({ minutes: sample.minutes, bytes: bytes(sample) })),
+        options.minutes,
+      );
     reporter.table('requests', requestTable(workers, options.minutes));
-    reporter.table(`memory of the service and its processes, ${options.minutes} minutes`, {
-      'after the first minute': { MB: growth.early / 1e6 },
-      'at the end': { MB: growth.late / 1e6, ratio: growth.late / growth.early },
-      'at most': { MB: Math.max(...samples.map(({ bytes }) => bytes)) / 1e6 },
+    reporter.table(`memory, MB, ${options.minutes} minutes`, {
+      'the service and its processes': {
+        ...describe(growth),
+        'at most': Math.max(...samples.map(({ bytes }) => bytes)) / 1e6,
+      },
+      'the service': describe(partOf(({ mainBytes }) => mainBytes)),
+      "the models' processes": describe(partOf(({ bytes, mainBytes }) => bytes - mainBytes)),
+      'both without files': describe(partOf(({ anonymousBytes }) => anonymousBytes)),
     });
     reporter.table('event loop', { 'delay, p99, ms': { value: await eventLoopMs(server.url) } });
     // A short run tells nothing about an hour.
@@ -105,7 +119,7 @@ async function keepBusy(worker: Worker, goesOn: () => boolean): Promise<void> {
  *
  * @param minutes length of the run
  */
-export function growthOf(samples: readonly Sample[], minutes: number): { early: number; late: number } {
+export function growthOf(samples: readonly Sample[], minutes: number): Growth {
   const settled = Math.min(SETTLED_MINUTES, minutes / 10);
   const window = Math.min(WINDOW_MINUTES, minutes / 20);
   const between = (from: number, to: number): number => {
@@ -114,6 +128,10 @@ export function growthOf(samples: readonly Sample[], minutes: number): { early: 
     return median(within.map(({ bytes }) => bytes));
   };
   return { early: between(settled, settled + window), late: between(minutes - window, Infinity) };
+}
+
+function describe({ early, late }: Growth) {
+  return { 'after the first minute': early / 1e6, 'at the end': late / 1e6, ratio: late / early };
 }
 
 function requestTable(workers: readonly Worker[], minutes: number): Table {

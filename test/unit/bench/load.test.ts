@@ -76,33 +76,37 @@ describe('the photos of a load', () => {
 describe('what a process and those below it use', () => {
   it('is summed over the tree, whatever the programs are called', async () => {
     const proc = await mkdtemp(join(tmpdir(), 'dino-proc-'));
-    const write = async (pid: number, parent: number, [ticks, pages]: [number, number]) => {
-      const fields = [
-        'S',
-        parent,
-        ...Array<number>(9).fill(0),
-        ticks,
-        0,
-        ...Array<number>(8).fill(0),
-        pages,
-        0,
-      ];
+    const write = async (
+      pid: number,
+      parent: number,
+      [ticks, resident, ofFiles]: [number, number, number],
+    ) => {
+      const fields = ['S', parent, ...Array<number>(9).fill(0), ticks, 0, 0];
       await mkdir(join(proc, `${pid}`));
       await writeFile(join(proc, `${pid}/stat`), `${pid} (node (a) b) ${fields.join(' ')}`);
+      await writeFile(join(proc, `${pid}/statm`), `1000 ${resident} ${ofFiles} 0 0 0 0`);
     };
-    await write(12, 11, [100, 4]);
-    await write(10, 1, [200, 1]);
-    await write(11, 10, [300, 2]);
-    await write(13, 1, [400, 8]);
+    await write(12, 11, [100, 4, 1]);
+    await write(10, 1, [200, 1, 1]);
+    await write(11, 10, [300, 2, 0]);
+    await write(13, 1, [400, 8, 8]);
     await mkdir(join(proc, 'sys'));
-    expect(measureTree(10, proc)).toEqual({ bytes: 7 * 4096, mainSeconds: 2, childSeconds: 4 });
+    expect(measureTree(10, proc)).toEqual({
+      bytes: 7 * 4096,
+      mainBytes: 4096,
+      anonymousBytes: 5 * 4096,
+      mainSeconds: 2,
+      childSeconds: 4,
+    });
     expect(() => measureTree(99, proc)).toThrow('there is no process 99');
     await rm(proc, { recursive: true });
   });
 
   it.runIf(process.platform === 'linux')('is true of this process', () => {
-    const { bytes, mainSeconds } = measureTree(process.pid);
+    const { bytes, anonymousBytes, mainSeconds } = measureTree(process.pid);
     expect(bytes).toBeGreaterThan(20e6);
+    expect(anonymousBytes / bytes).toBeGreaterThan(0.1);
+    expect(anonymousBytes / bytes).toBeLessThan(1);
     expect(mainSeconds).toBeGreaterThan(0);
   });
 });

@@ -59,7 +59,7 @@ const CASES: Record<string, Case> = {
   },
   soak: {
     options: '--photos PHOTOS --limit 2 --minutes 0.05 --connections 5',
-    tables: ['requests', 'memory of the service', 'event loop'],
+    tables: ['requests', 'memory, MB', 'event loop'],
   },
   flame: {
     options: '--photos PHOTOS --limit 2 --seconds 0.2 --connections 4 --out OUT',
