@@ -71,7 +71,7 @@ void yieldToWaker() {
 class Decoding : public Napi::AsyncWorker {
  public:
   Decoding(const Napi::Uint8Array &jpeg, Napi::Uint8Array pixels, const DecodePlan &plan,
-           const Weighing &weighing)
+           const DecodeTools &tools)
       : AsyncWorker(jpeg.Env(), "decode"),
         deferred(jpeg.Env()),
         jpegHeld(Napi::Persistent(jpeg)),
@@ -79,14 +79,14 @@ class Decoding : public Napi::AsyncWorker {
         jpeg({jpeg.Data(), jpeg.ElementLength()}),
         pixels(pixels.Data()),
         plan(plan),
-        weighing(weighing) {}
+        tools(tools) {}
 
   Napi::Promise promise() const { return deferred.Promise(); }
 
  protected:
   void Execute() override {
     yieldToWaker();
-    outcome = decode(*findVips(), weighing, jpeg, plan, pixels);
+    outcome = decode(tools, jpeg, plan, pixels);
   }
 
   void OnOK() override {
@@ -102,7 +102,7 @@ class Decoding : public Napi::AsyncWorker {
   const Jpeg jpeg;
   std::uint8_t *const pixels;
   const DecodePlan plan;
-  const Weighing &weighing;
+  const DecodeTools tools;
   Outcome outcome = Outcome::REFUSED;
 };
 
@@ -116,11 +116,13 @@ Napi::Value decodeJpeg(const Napi::CallbackInfo &info) {
   if (pixels.ElementLength() != std::size_t{3} * plan.windowWidth * plan.windowHeight) {
     throw Napi::RangeError::New(env, "pixels must have three bytes for each pixel of the window");
   }
-  const Weighing *const weighing = info[3].IsString() ? findWeighing(info[3].As<Napi::String>().Utf8Value()) : nullptr;
-  if (weighing == nullptr) {
+  const std::string instructions = info[3].IsString() ? info[3].As<Napi::String>().Utf8Value() : "";
+  const Weighing *const weighing = findWeighing(instructions);
+  const PictureMath *const math = findPictureMath(instructions);
+  if (weighing == nullptr || math == nullptr) {
     throw Napi::RangeError::New(env, "instructions must be among those that this processor supports");
   }
-  auto *const decoding = new Decoding(jpeg, pixels, plan, *weighing);
+  auto *const decoding = new Decoding(jpeg, pixels, plan, {*findVips(), *math, *weighing});
   const Napi::Promise promise = decoding->promise();
   decoding->Queue();
   return promise;

@@ -2,7 +2,10 @@
   "targets": [
     {
       "target_name": "jpeg_decoder",
-      "sources": ["addon.cc", "axis.cc", "decode.cc", "jpeg-rows.cc", "resampler.cc", "vips.cc", "weighing.cc"],
+      "sources": [
+        "addon.cc", "axis.cc", "baseline-rows.cc", "code-reader.cc", "decode.cc", "frame.cc", "jpeg-rows.cc",
+        "picture-math.cc", "resampler.cc", "scan-bits.cc", "vips.cc", "weighing.cc"
+      ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti"],

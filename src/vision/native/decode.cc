@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "baseline-rows.h"
+#include "jpeg-rows.h"
 #include "resampler.h"
 
 namespace {
@@ -11,7 +13,7 @@ namespace {
  * Rows asked for at once: as many as libjpeg makes of one row of blocks with halved colours, or fewer, so that their
  * memory is not given back to the system each time; so many as are scaled together at least.
  */
-int stripRows(const JpegRows &rows) {
+int stripRows(const Rows &rows) {
   constexpr int MOST = 16;
   constexpr int BYTES = 96 << 10;
   const int fitting = BYTES / (rows.width() * rows.channels());
@@ -51,7 +53,7 @@ ResamplerPlan planResampler(const DecodePlan &plan, const Turn &turn) {
 /** Hands rows on as RGB with ROW_PADDING behind them: copies of them where they have neither. */
 class RowFeed {
  public:
-  RowFeed(const JpegRows &rows, Resampler &resampler)
+  RowFeed(const Rows &rows, Resampler &resampler)
       : width(rows.width()), channels(rows.channels()), resampler(resampler) {
     for (std::vector<std::uint8_t> &copy : copies) copy.resize(std::size_t{3} * width + ROW_PADDING);
   }
@@ -82,26 +84,61 @@ class RowFeed {
   std::vector<std::uint8_t> copies[ROWS_TOGETHER];
 };
 
+class Decoder {
+ public:
+  Decoder(const DecodeTools &tools, const DecodePlan &plan, std::uint8_t *pixels)
+      : tools(tools), plan(plan), turn(plan.orientation), pixels(pixels) {}
+
+  Outcome run(const Jpeg &jpeg) const {
+    JpegRows any(tools.vips, jpeg.bytes, jpeg.length);
+    bool isOpen = false;
+    BaselineRows plain(tools.math);
+    if (plan.shrink == 1 && isOfThisShape(plain, jpeg)) {
+      // How the picture is turned libvips must say, too, unless there is nothing that tells it.
+      isOpen = plain.hasExif() && any.open(shape());
+      if (isOpen || (!plain.hasExif() && plan.orientation == 1)) {
+        const Outcome outcome = scale(plain);
+        if (outcome != Outcome::REFUSED) return outcome;
+      }
+    }
+    return isOpen || any.open(shape()) ? scale(any) : Outcome::REFUSED;
+  }
+
+ private:
+  JpegShape shape() const {
+    const int width = turn.isTransposed ? plan.height : plan.width;
+    const int height = turn.isTransposed ? plan.width : plan.height;
+    return {width, height, plan.orientation, plan.shrink};
+  }
+
+  bool isOfThisShape(BaselineRows &plain, const Jpeg &jpeg) const {
+    return plain.open(jpeg.bytes, jpeg.length) && plain.width() == shape().width && plain.height() == shape().height;
+  }
+
+  Outcome scale(Rows &rows) const {
+    Resampler resampler(tools.weighing, planResampler(plan, turn), pixels);
+    RowFeed feed(rows, resampler);
+    const int strip = stripRows(rows);
+    // To the last row, wanted or not: a file that is cut off is found out only there.
+    for (int top = 0; top < rows.height(); top += strip) {
+      if (std::chrono::steady_clock::now() > deadline) return Outcome::LATE;
+      const int count = std::min(strip, rows.height() - top);
+      const std::uint8_t *const pixelsOfStrip = rows.read(top, count, resampler.wanted());
+      if (pixelsOfStrip == nullptr) return Outcome::REFUSED;
+      feed.give(pixelsOfStrip, count);
+    }
+    return Outcome::DECODED;
+  }
+
+  const DecodeTools &tools;
+  const DecodePlan &plan;
+  const Turn turn;
+  std::uint8_t *const pixels;
+  const std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::now() + plan.timeout;
+};
+
 }  // namespace
 
-Outcome decode(const Vips &vips, const Weighing &weighing, const Jpeg &jpeg, const DecodePlan &plan,
-               std::uint8_t *pixels) {
-  const auto deadline = std::chrono::steady_clock::now() + plan.timeout;
-  const Turn turn(plan.orientation);
-  JpegRows rows(vips, jpeg.bytes, jpeg.length);
-  const int width = turn.isTransposed ? plan.height : plan.width;
-  const int height = turn.isTransposed ? plan.width : plan.height;
-  if (!rows.open({width, height, plan.orientation, plan.shrink})) return Outcome::REFUSED;
-  Resampler resampler(weighing, planResampler(plan, turn), pixels);
-  RowFeed feed(rows, resampler);
-  const int strip = stripRows(rows);
-  // To the last row, wanted or not: a file that is cut off is found out only there.
-  for (int top = 0; top < rows.height(); top += strip) {
-    if (std::chrono::steady_clock::now() > deadline) return Outcome::LATE;
-    const int count = std::min(strip, rows.height() - top);
-    const std::uint8_t *const pixelsOfStrip = rows.read(top, count);
-    if (pixelsOfStrip == nullptr) return Outcome::REFUSED;
-    feed.give(pixelsOfStrip, count);
-  }
-  return Outcome::DECODED;
+Outcome decode(const DecodeTools &tools, const Jpeg &jpeg, const DecodePlan &plan, std::uint8_t *pixels) {
+  return Decoder(tools, plan, pixels).run(jpeg);
 }

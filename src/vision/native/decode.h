@@ -2,7 +2,8 @@
 
 #include <chrono>
 
-#include "jpeg-rows.h"
+#include "picture-math.h"
+#include "vips.h"
 #include "weighing.h"
 
 /** From a JPEG to the pixels of a model; all sizes are those seen upright. */
@@ -30,6 +31,11 @@ struct Jpeg {
   std::size_t length;
 };
 
+struct DecodeTools {
+  const Vips &vips;
+  const PictureMath &math;
+  const Weighing &weighing;
+};
+
 /** @param pixels room for the window: RGB, of which nothing can be said unless the outcome is DECODED */
-Outcome decode(const Vips &vips, const Weighing &weighing, const Jpeg &jpeg, const DecodePlan &plan,
-               std::uint8_t *pixels);
+Outcome decode(const DecodeTools &tools, const Jpeg &jpeg, const DecodePlan &plan, std::uint8_t *pixels);

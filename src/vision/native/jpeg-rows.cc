@@ -36,7 +36,7 @@ bool JpegRows::isPlain() const {
          vips.imageGetTypeof(image, "icc-profile-data") == 0;
 }
 
-const std::uint8_t *JpegRows::read(int top, int count) {
+const std::uint8_t *JpegRows::read(int top, int count, const Part &) {
   vips.free(strip);
   std::size_t size = 0;
   strip = vips.regionFetch(region, 0, top, columns, count, &size);

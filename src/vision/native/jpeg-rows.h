@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rows.h"
 #include "vips.h"
 
 /** What the header of a JPEG must say, as it is stored, for its rows to be read. */
@@ -12,26 +13,22 @@ struct JpegShape {
   int shrink;
 };
 
-/** The rows of a JPEG from the top down, decoded in the thread that asks for them. */
-class JpegRows {
+/** The rows of any JPEG, decoded by libvips in the thread that asks for them. */
+class JpegRows : public Rows {
  public:
   /** @param bytes stay the caller's, and unchanged as long as this lives */
   JpegRows(const Vips &vips, const std::uint8_t *bytes, std::size_t length) : vips(vips), bytes(bytes), length(length) {}
-  ~JpegRows();
+  ~JpegRows() override;
   JpegRows(const JpegRows &) = delete;
   JpegRows &operator=(const JpegRows &) = delete;
 
   /** @returns false unless it is a sound header of this shape, and the pixels are sRGB or grey without a profile */
   bool open(const JpegShape &shape);
 
-  /** Pixels a row. */
-  int width() const { return columns; }
-  int height() const { return rows; }
-  /** Bytes a pixel: 3 (RGB) or 1 (grey). */
-  int channels() const { return bands; }
-
-  /** @returns `count` rows from `top` on, until the next call; null where libvips finds fault, even a mere warning */
-  const std::uint8_t *read(int top, int count);
+  int width() const override { return columns; }
+  int height() const override { return rows; }
+  int channels() const override { return bands; }
+  const std::uint8_t *read(int top, int count, const Part &wanted) override;
 
  private:
   bool isPlain() const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rows.h"
 #include "weighing.h"
 
 /** The two directions of a picture as it is stored. */
@@ -19,7 +20,10 @@ class Resampler {
   /** @param pixels room for the window, upright, RGB */
   Resampler(const Weighing &weighing, const ResamplerPlan &plan, std::uint8_t *pixels);
 
-  /** Takes the next rows, at most ROWS_TOGETHER: RGB, with ROW_PADDING bytes behind each. */
+  /** What the window is made of. */
+  Part wanted() const { return {across.begin(), down.begin(), across.end(), down.end()}; }
+
+  /** Takes the next rows, at most ROWS_TOGETHER: RGB, with ROW_PADDING bytes behind each; of pixels that are not wanted, anything. */
   void take(const std::uint8_t *const *rows, int count);
 
  private:
