@@ -18,14 +18,15 @@ interface Addon {
   /**
    * Fills `pixels`, on a thread of libuv's. Neither array may be changed until then.
    *
-   * @returns `refused`: no sound JPEG of this plan; `late`: not done within `timeoutMs`
+   * @returns `decoded by libvips`: which is for those that are not plain; `refused`: no sound JPEG of this plan; `late`: not
+   *   done within `timeoutMs`
    */
   decodeJpeg(
     jpeg: Uint8Array,
     pixels: Uint8Array,
     plan: Readonly<Record<string, number>>,
     instructions: Instructions,
-  ): Promise<'decoded' | 'refused' | 'late'>;
+  ): Promise<'decoded' | 'decoded by libvips' | 'refused' | 'late'>;
 }
 
 /** The addon that `npm run build:native` compiles from `native/`. */
@@ -86,5 +87,5 @@ export async function readJpegPixels(
     options.instructions ?? JPEG_INSTRUCTIONS[0]!,
   );
   if (outcome === 'late') throw new Error('timeout');
-  return outcome === 'decoded' ? { data, width: window.width, height: window.height } : undefined;
+  return outcome === 'refused' ? undefined : { data, width: window.width, height: window.height };
 }

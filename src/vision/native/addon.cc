@@ -90,7 +90,7 @@ class Decoding : public Napi::AsyncWorker {
   }
 
   void OnOK() override {
-    const char *const names[] = {"decoded", "refused", "late"};
+    const char *const names[] = {"decoded", "decoded by libvips", "refused", "late"};
     deferred.Resolve(Napi::String::New(Env(), names[static_cast<int>(outcome)]));
   }
 

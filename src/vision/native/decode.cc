@@ -101,7 +101,8 @@ class Decoder {
         if (outcome != Outcome::REFUSED) return outcome;
       }
     }
-    return isOpen || any.open(shape()) ? scale(any) : Outcome::REFUSED;
+    const Outcome outcome = isOpen || any.open(shape()) ? scale(any) : Outcome::REFUSED;
+    return outcome == Outcome::DECODED ? Outcome::DECODED_BY_LIBVIPS : outcome;
   }
 
  private:

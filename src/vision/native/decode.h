@@ -20,7 +20,9 @@ struct DecodePlan {
 };
 
 enum class Outcome {
+  /** By the decoder of our own. */
   DECODED,
+  DECODED_BY_LIBVIPS,
   /** Not a sound JPEG of this plan, or one with colours that must be converted. */
   REFUSED,
   LATE,
@@ -37,5 +39,5 @@ struct DecodeTools {
   const Weighing &weighing;
 };
 
-/** @param pixels room for the window: RGB, of which nothing can be said unless the outcome is DECODED */
+/** @param pixels room for the window: RGB, of which nothing can be said unless it was decoded */
 Outcome decode(const DecodeTools &tools, const Jpeg &jpeg, const DecodePlan &plan, std::uint8_t *pixels);

@@ -1,10 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { DinoError } from '#dino/errors.js';
 import { DECODER_VERSION } from '#dino/vision/decoder-version.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
-import { readJpegPixels } from '#dino/vision/jpeg-pixels.js';
+import { readJpegHeader } from '#dino/vision/jpeg-header.js';
+import { JPEG_INSTRUCTIONS, readJpegPixels } from '#dino/vision/jpeg-pixels.js';
 import * as images from '../../support/drawn-scenes.js';
 import { turned } from '../../support/jpeg-segments.js';
 
@@ -46,6 +48,41 @@ describe('a JPEG decoded by rows', () => {
         const pixels = await readJpegPixels(bytes, wholePlan(203, 121), options);
         const expected = await sharp(bytes).toColourspace('srgb').raw().toBuffer();
         expect(Buffer.compare(pixels!.data, expected), `${JSON.stringify(jpeg)}, ${colourspace}`).toBe(0);
+      }
+    }
+  });
+
+  it('has the pixels that sharp decodes, whatever the size, the colours that are stored, restarts and the window', async () => {
+    const random = randomNumbers(7);
+    for (let i = 0; i < 120; i++) {
+      const [width, height] = [5 + random(70), 1 + random(70)];
+      const raw = Buffer.from(
+        Array.from({ length: width * height * 3 }, () => (i % 3 === 0 ? random(256) : random(60))),
+      );
+      const jpeg = {
+        quality: 1 + random(100),
+        optimiseCoding: i % 2 === 0,
+        chromaSubsampling: i % 4 < 2 ? '4:2:0' : '4:4:4',
+      };
+      const bytes = await sharp(raw, { raw: { width, height, channels: 3 } })
+        .jpeg(jpeg)
+        .toBuffer();
+      const [left, top] = [random(width), random(height)];
+      const window = { left, top, width: 1 + random(width - left), height: 1 + random(height - top) };
+      const expected = await sharp(await sharp(bytes).png().toBuffer())
+        .extract(window)
+        .raw()
+        .toBuffer();
+      for (const instructions of JPEG_INSTRUCTIONS) {
+        const pixels = await readJpegPixels(
+          bytes,
+          { ...wholePlan(width, height), window },
+          { ...options, instructions },
+        );
+        expect(
+          Buffer.compare(pixels!.data, expected),
+          `${width} x ${height}, ${JSON.stringify({ jpeg, window })}`,
+        ).toBe(0);
       }
     }
   });
@@ -191,6 +228,24 @@ describe('the add-on', () => {
   it('takes a plan that is possible, and refuses what is no JPEG', async () => {
     expect(await addon.decodeJpeg(jpeg, pixels, plan, 'baseline')).toBe('refused');
     expect(await addon.decodeJpeg(new Uint8Array(0), pixels, plan, 'baseline')).toBe('refused');
+  });
+
+  it.each([
+    ['decoded', '420.jpg'],
+    ['decoded', '422.jpg'],
+    ['decoded', '444.jpg'],
+    ['decoded', 'grey.jpg'],
+    ['decoded', 'restarts.jpg'],
+    ['decoded', 'exif6.jpg'],
+    ['decoded by libvips', 'progressive.jpg'],
+    ['decoded by libvips', 'rgb.jpg'],
+  ])('says %s of %s', async (outcome, file) => {
+    const bytes = readFileSync(new URL(`../../golden/pixels/${file}`, import.meta.url));
+    const { size, orientation } = readJpegHeader(bytes)!;
+    const whole = { ...size, orientation, shrink: 1, targetWidth: size.width, targetHeight: size.height };
+    const room = new Uint8Array(size.width * size.height * 3);
+    const window = { left: 0, top: 0, windowWidth: size.width, windowHeight: size.height, timeoutMs: 1000 };
+    expect(await addon.decodeJpeg(bytes, room, { ...whole, ...window }, 'baseline')).toBe(outcome);
   });
 
   it.each([
