@@ -34,7 +34,7 @@ const VERB = {
  * How often everyone goes through the photos in a turn: djpeg's times are told in whole ms, and nobody else shall begin from cold
  * caches more often.
  */
-const runsOf = (width: number) => (width === 0 ? 10 : width < 4000 ? 3 : 1);
+const runsOf = (width: number) => (width < 1600 ? 10 : width < 4000 ? 3 : 1);
 
 const BARE = 'djpeg, decoding alone';
 
