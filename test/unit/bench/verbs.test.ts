@@ -53,9 +53,16 @@ const CASES: Record<string, Case> = {
     goals: ['searchOverBare', 'searchRate'],
   },
   latency: {
-    options: '--photos PHOTOS --limit 2 --seconds 0.2 --starts 1 --connections 4',
-    tables: ['start to ready', 'full load', 'half of it'],
-    goals: ['latencySpread', 'eventLoopMs', 'startSeconds'],
+    options:
+      '--photos PHOTOS --limit 2 --seconds 0.2 --starts 1 --connections 4 --large models/dino-vitmicro16-photos',
+    tables: [
+      'start to ready',
+      'the model, full load',
+      'the model, half of it',
+      'the larger model, full load',
+      'the larger model, half of it',
+    ],
+    goals: ['latencySpread', 'latencySpreadBundled', 'eventLoopMs', 'startSeconds'],
   },
   soak: {
     options: '--photos PHOTOS --limit 2 --minutes 0.05 --connections 5',
