@@ -106,7 +106,7 @@ export async function run(args: string[]): Promise<void> {
       int8: await service('int8', int8Folder),
       int8Static: await service('int8-static', staticFolder),
       transformersJs: await add(startTransformersJs({ packages, model: weights.onnx, folder: root, photos })),
-      pyTorch: await add(startPyTorch({ ...common, python, weights: weights.folder })),
+      pyTorch: await add(startPyTorch({ ...common, python, weights: weights.path })),
     };
     const shown = photos.slice(0, AGREEMENT);
     const agreement = await agreementWith(contenders.fp32, Object.values(contenders), shown);

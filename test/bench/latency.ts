@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ServerProcess } from '../support/server-process.js';
 import { BUNDLED, embeddingCalls, eventLoopMs, readManifest, serveModel } from './bench-server.js';
 import { closedLoop, LoadClient, openLoop, type Send } from './load.js';
-import { importWeights, shareWeights } from './peer-weights.js';
+import { importWeights, makeRandomWeights } from './peer-weights.js';
 import { readTarPhotos, SALIENT_PHOTOS } from './photos.js';
 import { readOptions } from './read-options.js';
 import { Reporter } from './report.js';
@@ -76,7 +76,7 @@ async function withLarge(
   if (large !== '') return work(large);
   const root = await mkdtemp(join(tmpdir(), 'dino-bench-'));
   try {
-    const weights = await shareWeights({ python, model: '', out: join(root, 'shared'), forAll: false });
+    const weights = await makeRandomWeights(python, root);
     const made = { precision: 'fp32', dataDir: join(root, 'data'), name: 'vits16' } as const;
     await work(await importWeights(weights, made));
   } finally {

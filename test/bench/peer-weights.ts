@@ -6,14 +6,18 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-export interface SharedWeights {
-  /** Folder in the layout of transformers, which PyTorch and the service read. */
-  readonly folder: string;
-  /** Folder that transformers.js reads. */
-  readonly onnx: string;
-  /** Sides in px of the recipe, as `dino models import` takes them. */
+/** Weights as `dino models import` takes them. */
+export interface Weights {
+  /** A checkpoint, or a folder in the layout of transformers. */
+  readonly path: string;
+  /** Sides in px of the recipe. */
   readonly resize: number;
   readonly crop: number;
+}
+
+export interface SharedWeights extends Weights {
+  /** Folder that transformers.js reads. */
+  readonly onnx: string;
 }
 
 /**
@@ -40,19 +44,27 @@ export async function shareWeights(options: {
     env: { ...process.env, HF_HUB_OFFLINE: '1' },
   });
   const recipe = JSON.parse(stdout.trim().split('\n').at(-1)!) as { resize: number; crop: number };
-  return { folder: join(out, 'weights'), onnx: join(out, 'onnx'), ...recipe };
+  return { path: join(out, 'weights'), onnx: join(out, 'onnx'), ...recipe };
+}
+
+/** A ViT-S/16 with random weights, for the service alone. @param python with PyTorch @param out folder that is there */
+export async function makeRandomWeights(python: string, out: string): Promise<Weights> {
+  const path = join(out, 'vits16.pth');
+  const script = join(ROOT, 'scripts/random_checkpoint.py');
+  await execute(python, [script, '--arch', 'vit_small', '--patch_size', '16', '--out', path]);
+  return { path, resize: 256, crop: 224 };
 }
 
 /** Imports the weights as a user would. @returns the model's folder */
 export async function importWeights(
-  { folder, crop, resize }: SharedWeights,
+  { path, crop, resize }: Weights,
   { precision, dataDir, name }: { precision: 'fp32' | 'int8'; dataDir: string; name: string },
 ): Promise<string> {
   const dino = join(ROOT, 'dist/cli/dino.js');
   const recipe = ['--crop', `${crop}`, '--resize', `${resize}`, '--replace'];
   await execute(
     process.execPath,
-    [dino, 'models', 'import', folder, '--name', name, '--precision', precision, ...recipe],
+    [dino, 'models', 'import', path, '--name', name, '--precision', precision, ...recipe],
     { env: { PATH: process.env.PATH, DINO_DATA_DIR: dataDir } },
   );
   return join(dataDir, 'models', name);
