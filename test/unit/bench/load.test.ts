@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { closedLoop, LoadClient, openLoop } from '../../bench/load.js';
 import { asNewFile, readTarPhotos } from '../../bench/photos.js';
 import { measureTree } from '../../bench/process-tree.js';
+import { rateOf } from '../../bench/statistics.js';
 import { drawScene } from '../../support/drawn-scenes.js';
 
 let server: Server;
@@ -44,6 +45,12 @@ describe('a load', () => {
     expect(answered).toBeGreaterThanOrEqual(3);
     for (const time of times) expect(time).toBeGreaterThanOrEqual(began + 100);
     expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+
+  it('of a closed loop lasts until it tells a rate, however slow the answers are', async () => {
+    const times = await closedLoop(send, { connections: 3, seconds: 0, warmUpSeconds: 0 });
+    expect(times.length).toBeGreaterThanOrEqual(6);
+    expect(rateOf(times)).toBeGreaterThan(0);
   });
 
   it('of an open loop sends every request that is due', async () => {
