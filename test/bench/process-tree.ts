@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Linux counts processor time in ticks of 10 ms and memory in pages of 4 KiB, as far as programs can see. */
-const TICK_SECONDS = 0.01;
+export const TICK_SECONDS = 0.01;
 const PAGE_BYTES = 4096;
 
 export interface TreeUse {

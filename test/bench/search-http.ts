@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 import { Piscina } from 'piscina';
 import { spawnServer } from '../support/server-process.js';
-import { measureTree } from './process-tree.js';
+import { measureTree, TICK_SECONDS } from './process-tree.js';
 import type { Table } from './report.js';
 import { median } from './statistics.js';
 
@@ -173,5 +173,10 @@ async function load(
   if (non2xx + errors > 0) throw new Error(`${non2xx} answers other than 2xx, ${errors} errors`);
   const after = measureTree(pid);
   const spent = after.mainSeconds + after.childSeconds - before.mainSeconds - before.childSeconds;
-  return { p50: median(times), rate: times.length / duration, perCore: times.length / spent };
+  // Counted in ticks, of which a moment may have none.
+  return {
+    p50: median(times),
+    rate: times.length / duration,
+    perCore: times.length / Math.max(spent, TICK_SECONDS),
+  };
 }
