@@ -18,19 +18,19 @@ const RUN = 1024;
  * list of numbers. A small one goes at once; a large one is written in slices, so that the event loop goes on meanwhile.
  */
 export function sendJson<Answer>(controller: Controller, answer: NumberRows<Answer>): Answer {
-  controller.setHeader('Content-Type', 'application/json; charset=utf-8');
-  // tsoa takes the JSON schema from the return type, and pipes a stream.
-  const body =
-    valuesLeft(answer, FEW) > 0
-      ? new WholeText(JSON.stringify(answer))
-      : Readable.from(slices(answer), { objectMode: false });
-  return body as unknown as Answer;
+  if (valuesLeft(answer, FEW) > 0) return sendJsonText(controller, JSON.stringify(answer));
+  return send(controller, Readable.from(slices(answer), { objectMode: false }));
 }
 
 /** Sends an answer that is JSON text already. */
 export function sendJsonText<Answer>(controller: Controller, text: string): Answer {
+  return send(controller, new WholeText(text));
+}
+
+/** tsoa takes the JSON schema from the return type, and pipes a stream. */
+function send<Answer>(controller: Controller, body: Readable | WholeText): Answer {
   controller.setHeader('Content-Type', 'application/json; charset=utf-8');
-  return new WholeText(text) as unknown as Answer;
+  return body as unknown as Answer;
 }
 
 /** What tsoa takes for a stream, without the cost of one. */

@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { BEST_INSTRUCTIONS } from '#dino/collections/embedded/native-index.js';
 import { VectorTable } from '#dino/collections/embedded/vector-table.js';
-import { BUNDLED } from './bench-server.js';
 import { comparePeers, findPython, measureThreads } from './index-peers.js';
-import { ASKED_PHOTOS, STORED_PHOTOS } from './photos.js';
 import { readOptions } from './read-options.js';
-import { embedPhotos, vectorAt, type Embeddings } from './real-vectors.js';
+import { embedPhotos, vectorAt, VECTOR_OPTIONS, type Embeddings } from './real-vectors.js';
 import { Reporter, type Table } from './report.js';
 import { median } from './statistics.js';
 
@@ -26,18 +24,7 @@ const VERB = {
       max: 1e8,
     },
     dimension: { value: 'N', meaning: 'elements per vector', fallback: 384, min: 1, max: 4096 },
-    photos: {
-      value: 'FILE[,..]',
-      meaning: 'tars of CLASS/NAME.jpg',
-      fallback: STORED_PHOTOS,
-    },
-    asked: {
-      value: 'FILE',
-      meaning: 'tar of the photos that are searched for',
-      fallback: ASKED_PHOTOS,
-    },
-    model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
-    limit: { value: 'N', meaning: 'embed so many photos of each', fallback: 1500, min: 1, max: 1e6 },
+    ...VECTOR_OPTIONS,
     folder: {
       value: 'DIR',
       meaning: 'keep the collections there; a run that was cut short goes on from them',

@@ -8,8 +8,24 @@ import { keyOf, recipeOf } from '#dino/inference/cache/recipe.js';
 import { verifyModelFile } from '#dino/models/model-folder.js';
 import type { Manifest } from '#dino/models/manifest.js';
 import { createImageReader } from '#dino/vision/image-reader.js';
-import { readManifest } from './bench-server.js';
-import { readTarPhotos, type TarPhoto } from './photos.js';
+import { BUNDLED, readManifest } from './bench-server.js';
+import { ASKED_PHOTOS, readTarPhotos, STORED_PHOTOS, type TarPhoto } from './photos.js';
+
+/** Options of a verb that takes its vectors from here. */
+export const VECTOR_OPTIONS = {
+  photos: {
+    value: 'FILE[,..]',
+    meaning: 'tars of CLASS/NAME.jpg',
+    fallback: STORED_PHOTOS,
+  },
+  asked: {
+    value: 'FILE',
+    meaning: 'tar of the photos that are searched for',
+    fallback: ASKED_PHOTOS,
+  },
+  model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
+  limit: { value: 'N', meaning: 'embed so many photos of each', fallback: 1500, min: 1, max: 1e6 },
+} as const;
 
 /** Embeddings of photos, row by row. */
 export interface Embeddings {

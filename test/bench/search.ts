@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedCollectionStore } from '#dino/collections/embedded/embedded-collection-store.js';
 import { HnswGraph } from '#dino/collections/embedded/hnsw-graph.js';
-import { BUNDLED } from './bench-server.js';
-import { ASKED_PHOTOS, STORED_PHOTOS } from './photos.js';
 import { readOptions } from './read-options.js';
-import { embedPhotos, vectorAt } from './real-vectors.js';
+import { embedPhotos, vectorAt, VECTOR_OPTIONS } from './real-vectors.js';
 import { Reporter, type Table } from './report.js';
 import { searchOverHttp } from './search-http.js';
 import { median } from './statistics.js';
@@ -19,18 +17,7 @@ const VERB = {
     'perturbations beyond; see real-vectors.ts.',
   options: {
     size: { value: 'N', meaning: 'vectors', fallback: 100_000, min: 100, max: 10_000_000 },
-    photos: {
-      value: 'FILE[,..]',
-      meaning: 'tars of CLASS/NAME.jpg',
-      fallback: STORED_PHOTOS,
-    },
-    asked: {
-      value: 'FILE',
-      meaning: 'tar of the photos that are searched for',
-      fallback: ASKED_PHOTOS,
-    },
-    model: { value: 'DIR', meaning: 'folder of model.onnx and manifest.json', fallback: BUNDLED },
-    limit: { value: 'N', meaning: 'embed so many photos of each', fallback: 1500, min: 1, max: 1e6 },
+    ...VECTOR_OPTIONS,
     seconds: { value: 'N', meaning: 'each load of each server', fallback: 3, min: 0.1, max: 3600 },
     rounds: { value: 'N', meaning: 'turns of the servers', fallback: 3, min: 1, max: 1000 },
     recall: { value: 'yes|no', meaning: 'measure recall too', fallback: 'yes', oneOf: ['yes', 'no'] },

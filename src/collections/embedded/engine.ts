@@ -395,6 +395,7 @@ export class Engine {
     this.group.afterCommit(() => forget(open, label));
   }
 
+  // A spread comes last in what each search makes: see `HitSearch.describe`.
   search(name: string, query: SearchQuery): PackedHits {
     return packHits(searchHits({ catalog: this.catalog, ...this.get(name) }, query));
   }
